@@ -1,0 +1,1 @@
+"""Batch pipelines of RecoMart: from raw events to a registered model."""

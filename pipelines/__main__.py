@@ -1,0 +1,98 @@
+"""The command line: ``python -m pipelines <command> [--help]``."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from pipelines.context import Context
+from pipelines.core.errors import RecoMartError
+from pipelines.settings import Settings
+
+COMMANDS: Final = {
+    # the shop's data, stage by stage (dvc.yaml)
+    "ingest": "pipelines.stages.ingest",
+    "validate": "pipelines.stages.validate",
+    "prepare": "pipelines.stages.prepare",
+    "features": "pipelines.stages.features",
+    "publish": "pipelines.stages.publish",
+    "assemble": "pipelines.stages.assemble",
+    "train": "pipelines.stages.train",
+    "evaluate": "pipelines.stages.evaluate",
+    "register": "pipelines.stages.register",
+    # around them
+    "connect": "pipelines.commands.connect",
+    "simulate": "pipelines.commands.simulate",
+    "catalogue": "pipelines.commands.catalogue",
+    "materialize": "pipelines.commands.materialize",
+    "up": "pipelines.commands.up",
+    "down": "pipelines.commands.down",
+    "status": "pipelines.commands.status",
+    "env": "pipelines.commands.env",
+    "demo": "pipelines.commands.demo",
+}
+"""Command -> module: a docstring (its help), ``run(context)`` and, where it takes arguments, ``configure(parser)``."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 done, 1 a readable error, 2 wrong usage, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = next((a for a in argv if not a.startswith("-")), None)
+    parser = _parser(name)
+    args = parser.parse_args(argv)
+    settings = None
+    try:
+        settings = Settings.load(Path.cwd(), os.environ)
+        _log_to(settings, args.command, debug=args.debug)
+        started = time.monotonic()
+        importlib.import_module(COMMANDS[args.command]).run(Context(args, settings))
+        logging.getLogger("pipelines").debug("%s: done in %.1f s", args.command, time.monotonic() - started)
+        return 0
+    except RecoMartError as error:
+        logging.getLogger("pipelines").debug("failed", exc_info=True)
+        if args.debug:
+            raise
+        print(f"{args.command}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print(f"{args.command}: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _parser(name: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for command, module_name in COMMANDS.items():
+        if command != name:  # importing a stage is slow: only the one that is asked for
+            subparsers.add_parser(command)
+            continue
+        module = importlib.import_module(module_name)
+        sub = subparsers.add_parser(command, help=module.__doc__, description=module.__doc__)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if hasattr(module, "configure"):
+            module.configure(sub)
+    return parser
+
+
+def _log_to(settings: Settings, command: str, debug: bool) -> None:
+    """Log to stderr (short) and to ``logs/<command>.log`` (with time and level)."""
+    folder = settings.root / "logs"
+    folder.mkdir(exist_ok=True)
+    file = logging.FileHandler(folder / f"{command}.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = logging.StreamHandler()
+    screen.setFormatter(logging.Formatter(f"{command}: %(message)s"))
+    screen.setLevel(logging.DEBUG if debug else settings.log_level.upper())
+    root = logging.getLogger()
+    root.handlers = [file, screen]
+    root.setLevel(logging.WARNING)
+    for package in ("pipelines", "serving"):
+        logging.getLogger(package).setLevel(logging.DEBUG)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Commands around the stages: services, the demo, connecting a shop."""

@@ -1,0 +1,64 @@
+"""Column names, event types and the canonical schemas: their one home.
+
+External ids (``*_id``) are strings; positions in a bundle's arrays are ``*_idx`` (int32).
+Every timestamp is UTC with microseconds.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+
+class Col:
+    """Names of the canonical columns."""
+
+    EVENT_ID: Final = "event_id"
+    USER_ID: Final = "user_id"
+    ITEM_ID: Final = "item_id"
+    EVENT_TYPE: Final = "event_type"
+    TIMESTAMP: Final = "timestamp"
+    SESSION_ID: Final = "session_id"
+    DEVICE: Final = "device"
+    QUANTITY: Final = "quantity"
+    PRICE: Final = "price"
+    TITLE: Final = "title"
+    CATEGORY: Final = "category"
+    # Feast's two time columns
+    EVENT_TIMESTAMP: Final = "event_timestamp"
+    CREATED_TIMESTAMP: Final = "created_timestamp"
+
+
+EVENT_TYPES: Final = ("view", "click", "add_to_cart", "remove_from_cart", "purchase")
+
+UTC_US: Final = pa.timestamp("us", tz="UTC")
+
+EVENT_SCHEMA: Final = pa.schema(
+    [
+        pa.field(Col.EVENT_ID, pa.string(), nullable=False),
+        pa.field(Col.USER_ID, pa.string(), nullable=False),
+        pa.field(Col.ITEM_ID, pa.string(), nullable=False),
+        pa.field(Col.EVENT_TYPE, pa.string(), nullable=False),
+        pa.field(Col.TIMESTAMP, UTC_US, nullable=False),
+        pa.field(Col.SESSION_ID, pa.string()),
+        pa.field(Col.DEVICE, pa.string()),
+        pa.field(Col.QUANTITY, pa.int64(), nullable=False),
+        pa.field(Col.PRICE, pa.float64()),
+    ]
+)
+"""The canonical event. ``quantity`` is at least 1; ``price`` is the unit price in the shop's currency."""
+
+PRODUCT_SCHEMA: Final = pa.schema(
+    [
+        pa.field(Col.ITEM_ID, pa.string(), nullable=False),
+        pa.field(Col.TITLE, pa.string(), nullable=False),
+        pa.field(Col.CATEGORY, pa.string()),
+        pa.field(Col.PRICE, pa.float64()),
+        pa.field("description", pa.string()),
+        pa.field("image", pa.string()),
+        pa.field("rating_rate", pa.float64()),
+        pa.field("rating_count", pa.int64()),
+        pa.field("in_stock", pa.bool_(), nullable=False),
+        pa.field("valid_from", UTC_US, nullable=False),
+    ]
+)
+"""A catalogue entry as it was known from ``valid_from`` on; several rows of an item are its history."""

@@ -1,0 +1,1 @@
+"""Adapters: files, HTTP, Postgres, Redis, Feast, MLflow."""

@@ -1,0 +1,107 @@
+"""Hyperparameters: the typed form of ``params.yaml``. Values live there, meaning and types here; no defaults."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.core.columns import EVENT_TYPES
+from pipelines.core.errors import ConfigError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prepare(_Frozen):
+    """Preparation. A session ends after ``session_gap_minutes`` without an event of its user."""
+
+    session_gap_minutes: int = Field(gt=0)
+
+
+class Split(_Frozen):
+    """The temporal split: label windows of ``window_days``, the newest for evaluation, those before for training."""
+
+    window_days: int = Field(gt=0)
+    training_cuts: int = Field(ge=1)
+    max_users: int = Field(ge=1)
+
+
+class Svd(_Frozen):
+    """Truncated SVD of the weighted ``user_items`` matrix; an event's weight halves every ``half_life_days``."""
+
+    factors: int = Field(ge=1)
+    half_life_days: float = Field(gt=0)
+
+
+class Covisitation(_Frozen):
+    """Items that follow each other within ``window`` events of a user."""
+
+    window: int = Field(ge=1)
+    half_life_days: float = Field(gt=0)
+    neighbours: int = Field(ge=1)
+
+
+class Popularity(_Frozen):
+    """Recent popularity."""
+
+    half_life_days: float = Field(gt=0)
+
+
+class Candidates(_Frozen):
+    """Candidate sources; each proposes at most ``per_source`` items for a user."""
+
+    per_source: int = Field(ge=1)
+    svd: Svd
+    covisitation: Covisitation
+    popularity: Popularity
+
+
+class Ranker(_Frozen):
+    """Gradient-boosted trees with the LambdaMART objective."""
+
+    trees: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    max_depth: int = Field(ge=1)
+    min_child_weight: float = Field(ge=0)
+    subsample: float = Field(gt=0, le=1)
+    colsample: float = Field(gt=0, le=1)
+
+
+class Evaluation(_Frozen):
+    """Offline evaluation at each cut-off of ``k`` over at most ``max_users`` users."""
+
+    k: tuple[int, ...]
+    max_users: int = Field(ge=1)
+
+
+class Params(_Frozen):
+    """All hyperparameters."""
+
+    seed: int
+    prepare: Prepare
+    split: Split
+    event_weights: dict[str, float]
+    candidates: Candidates
+    ranker: Ranker
+    evaluation: Evaluation
+
+    @classmethod
+    def load(cls, path: Path) -> "Params":
+        """Read ``params.yaml``.
+
+        Raises:
+            ConfigError: the file is missing or a value has the wrong type or range; the text names it.
+        """
+        try:
+            params = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ConfigError(f"{path} is missing") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        if set(params.event_weights) != set(EVENT_TYPES):
+            raise ConfigError(f"{path}: event_weights must name exactly {', '.join(EVENT_TYPES)}")
+        return params

@@ -1,0 +1,1 @@
+"""One file a stage: read, call the core, write."""
