@@ -1,0 +1,44 @@
+"""Run the stages of ``dvc.yaml``: it alone says what they are and what depends on what."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines.core.errors import ServiceError
+from pipelines.io import receipts
+from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, stage: str | None = None) -> None:
+    """Run every stage whose inputs changed, or those that ``stage`` needs and ``stage`` itself.
+
+    A receipt that no longer tells the truth (a database was emptied, another server is named) goes first, so that
+    its stage runs again.
+
+    Raises:
+        ServiceError: a stage failed; it has said why.
+    """
+    receipts.drop_stale(settings)
+    _without_git(settings.root)
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet", *([stage] if stage else [])]
+    done = subprocess.run(command, cwd=settings.root, env=_environment(settings), check=False)
+    if done.returncode != 0:
+        raise ServiceError(f"the pipeline stopped (dvc exit code {done.returncode}): see the line above and logs/")
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The environment with this interpreter's tools first and with the servers that Feast reads."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | settings.exported() | {"PATH": path}
+
+
+def _without_git(root: Path) -> None:
+    """Let DVC work in an unpacked archive: it wants a Git repository unless told otherwise."""
+    local = root / ".dvc" / "config.local"
+    if not (root / ".git").exists() and not local.exists():
+        log.info("no .git here: DVC runs without version control")
+        local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")

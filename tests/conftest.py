@@ -1,0 +1,62 @@
+"""Real Postgres and Redis for the tests: those that the environment names, else embedded ones of this session."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from pipelines.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take byte code and interactive back ends out of the way of every process that a test starts."""
+    os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ["PYTHONPATH"] = str(CHECKOUT)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings that name a running Postgres and a running Redis."""
+    root = tmp_path_factory.mktemp("servers")
+    pipelines(root, "up")
+    yield Settings.load(root, os.environ)
+    pipelines(root, "down")
+
+
+@pytest.fixture
+def settings(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with an empty Postgres database and an empty Redis database of the test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    redis_url = servers.redis.rsplit("/", 1)[0] + "/15"
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    mlflow = f"sqlite:///{tmp_path}/data/services/mlflow/mlflow.db"
+    changed = {"root": tmp_path, "postgres_db": name, "redis_url": redis_url, "mlflow_tracking_uri": mlflow}
+    yield servers.model_copy(update=changed)
+    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def pipelines(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m pipelines …`` in ``root``; a failure shows what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", *arguments],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done

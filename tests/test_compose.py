@@ -1,0 +1,70 @@
+"""docker-compose.yml and the Dockerfile, checked as data: no engine runs here."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.settings import VARIABLES
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (CHECKOUT / "serving/Dockerfile").read_text(encoding="utf-8")
+
+
+def test_compose_has_the_services() -> None:
+    assert {"postgres", "redis", "mlflow", "api", "pipeline"} <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", [n for n in SERVICES if n != "pipeline"])
+def test_compose_service_is_checked_and_restarts(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_compose_volumes_are_named_and_declared() -> None:
+    used = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", []) if not v.startswith((".", "/"))}
+    assert used == set(COMPOSE["volumes"]) == {"postgres", "redis", "mlflow"}
+
+
+def test_compose_secrets_have_no_default() -> None:
+    text = (CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8")
+    for name, modifier in re.findall(r"\$\{(\w*PASSWORD\w*)([^}]*)\}", text):
+        assert modifier.startswith(":?"), f"{name} must be required, not {modifier!r}"
+    assert not re.search(r"(?i)password:\s*[a-z0-9]", text), "a literal password"
+
+
+def test_compose_publishes_on_loopback_only() -> None:
+    for service in SERVICES.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize("name", ["api", "pipeline"])
+def test_compose_sets_only_variables_that_settings_read(name: str) -> None:
+    environment = set(SERVICES[name]["environment"]) - {"HOME"}
+    assert {"POSTGRES_HOST", "REDIS_URL", "MLFLOW_TRACKING_URI"} <= environment <= set(VARIABLES.values())
+
+
+@pytest.mark.parametrize("name", ["mlflow", "api", "pipeline"])
+def test_compose_build_targets_exist(name: str) -> None:
+    build = SERVICES[name]["build"]
+    assert build["dockerfile"] == "serving/Dockerfile"
+    assert re.search(rf"^FROM \w+ AS {build['target']}$", DOCKERFILE, re.MULTILINE)
+
+
+def test_dockerfile_copies_what_exists_and_drops_root() -> None:
+    for line in re.findall(r"^COPY (?:--chown=\S+ )?(.+)$", DOCKERFILE, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (CHECKOUT / source).exists(), f"COPY {source}: no such path"
+    for stage in DOCKERFILE.split("\nFROM ")[2:]:
+        assert "\nUSER recomart" in stage
+
+
+def test_compose_depends_on_healthy_servers() -> None:
+    for name in ("api", "pipeline"):
+        assert SERVICES[name]["depends_on"] == {
+            server: {"condition": "service_healthy"} for server in ("postgres", "redis", "mlflow")
+        }
