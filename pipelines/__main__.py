@@ -1,6 +1,7 @@
 """The command line: ``python -m pipelines <command> [--help]``."""
 
 import argparse
+import ast
 import importlib
 import logging
 import os
@@ -33,6 +34,9 @@ COMMANDS: Final = {
     "down": "pipelines.commands.down",
     "status": "pipelines.commands.status",
     "env": "pipelines.commands.env",
+    "pipeline": "pipelines.commands.pipeline",
+    "serve": "pipelines.commands.serve",
+    "ui": "pipelines.commands.ui",
     "demo": "pipelines.commands.demo",
 }
 """Command -> module: a docstring (its help), ``run(context)`` and, where it takes arguments, ``configure(parser)``."""
@@ -68,14 +72,20 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for command, module_name in COMMANDS.items():
         if command != name:  # importing a stage is slow: only the one that is asked for
-            subparsers.add_parser(command)
+            subparsers.add_parser(command, help=_first_line(module_name))
             continue
         module = importlib.import_module(module_name)
-        sub = subparsers.add_parser(command, help=module.__doc__, description=module.__doc__)
+        sub = subparsers.add_parser(command, description=module.__doc__)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if hasattr(module, "configure"):
             module.configure(sub)
     return parser
+
+
+def _first_line(module_name: str) -> str:
+    """The first line of a module's docstring, without importing it."""
+    path = Path(__file__).parents[1].joinpath(*module_name.split(".")).with_suffix(".py")
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 def _log_to(settings: Settings, command: str, debug: bool) -> None:

@@ -1,6 +1,5 @@
-"""Progress of long work: a bar on a terminal, one log line otherwise."""
+"""Progress of long work: a bar on a terminal, nothing otherwise (the stage logs one line at its end)."""
 
-import logging
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -8,11 +7,8 @@ from typing import TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Iterate over ``items`` and show how far it is."""
-    bar = tqdm(items, desc=label, total=total, leave=False, disable=not sys.stderr.isatty())
-    yield from bar
-    log.info("%s: %d done", label, bar.n if not bar.disable else (total or 0))
+    yield from tqdm(items, desc=label, total=total, leave=False, disable=not sys.stderr.isatty())

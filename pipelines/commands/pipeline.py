@@ -1,0 +1,16 @@
+"""Run every stage whose inputs changed; with a stage's name, that stage and what it needs."""
+
+import argparse
+
+from pipelines import flow
+from pipelines.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("stage", nargs="?", help="a stage of dvc.yaml (default: all)")
+
+
+def run(context: Context) -> None:
+    """Run the pipeline."""
+    flow.run(context.settings, context.args.stage)
