@@ -1,0 +1,92 @@
+"""The interactions of users with items as arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
+
+from pipelines.core.columns import Col
+
+SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Events of positive weight in the order of time; ids are sorted, so a position is found by bisection.
+
+    An *interaction* is an event whose type has a positive weight: by default every type but remove_from_cart.
+    """
+
+    user_ids: np.ndarray
+    """str [users], sorted."""
+    item_ids: np.ndarray
+    """str [items], sorted."""
+    user_idx: np.ndarray
+    """int32 [n]."""
+    item_idx: np.ndarray
+    """int32 [n]."""
+    weight: np.ndarray
+    """float32 [n], the weight of the event's type."""
+    epoch_s: np.ndarray
+    """float64 [n], seconds since 1970 UTC, ascending."""
+
+    def decayed(self, at: float, half_life_days: float) -> np.ndarray:
+        """float64 [n]: each event's weight, halved with every ``half_life_days`` that it is older than ``at``."""
+        age_days = np.maximum(at - self.epoch_s, 0.0) / SECONDS_A_DAY
+        return self.weight * 0.5 ** (age_days / half_life_days)
+
+    def user_items(self, values: np.ndarray) -> csr_matrix:
+        """CSR float64 [users, items]: the sum of ``values`` [n] of each user's events on each item."""
+        shape = (len(self.user_ids), len(self.item_ids))
+        matrix = csr_matrix((values, (self.user_idx, self.item_idx)), shape=shape, dtype=np.float64)
+        matrix.sum_duplicates()
+        return matrix
+
+
+def encode(events: pa.Table, event_weights: Mapping[str, float]) -> Interactions:
+    """Turn canonical events into arrays; events of weight 0 are left out."""
+    positive = [name for name, weight in event_weights.items() if weight > 0]
+    events = events.filter(pc.is_in(events[Col.EVENT_TYPE], pa.array(positive, pa.string())))
+    events = events.sort_by([(Col.TIMESTAMP, "ascending"), (Col.EVENT_ID, "ascending")])
+    user_ids, user_idx = _positions(events[Col.USER_ID])
+    item_ids, item_idx = _positions(events[Col.ITEM_ID])
+    types = events[Col.EVENT_TYPE].to_numpy(zero_copy_only=False)
+    weight = np.zeros(len(events), np.float32)
+    for name in positive:
+        weight[types == name] = event_weights[name]
+    epoch_s = events[Col.TIMESTAMP].cast(pa.int64()).to_numpy() / 1e6
+    return Interactions(user_ids, item_ids, user_idx, item_idx, weight, epoch_s)
+
+
+def between(events: pa.Table, start: datetime | None, end: datetime) -> pa.Table:
+    """The events in [start, end); from the beginning where ``start`` is None."""
+    times = events[Col.TIMESTAMP]
+    keep = pc.less(times, pa.scalar(end, times.type))
+    if start is not None:
+        keep = pc.and_(keep, pc.greater_equal(times, pa.scalar(start, times.type)))
+    return events.filter(keep)
+
+
+def positions(ids: np.ndarray, wanted: Any) -> np.ndarray:
+    """int32 positions of ``wanted`` ids in the sorted ``ids``; -1 where an id is unknown."""
+    wanted = np.asarray(wanted, dtype=str)
+    if not len(ids):
+        return np.full(wanted.shape, -1, np.int32)
+    # Comparing in a wider string type would copy the whole array of ids; what is wider can't be among them anyway.
+    narrow = wanted.astype(ids.dtype)
+    at = np.minimum(np.searchsorted(ids, narrow), len(ids) - 1)
+    return np.where((ids[at] == narrow) & (narrow == wanted), at, -1).astype(np.int32)
+
+
+def _positions(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    encoded = column.combine_chunks().dictionary_encode()
+    names = np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=str)
+    order = np.argsort(names, kind="stable")
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return names[order], place[encoded.indices.to_numpy()]

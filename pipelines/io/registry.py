@@ -1,0 +1,186 @@
+"""The model registry: MLflow's, holding bundles as plain artifacts. The alias ``champion`` is what the service runs."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.core.errors import ModelError, ServiceError
+from pipelines.io.bundles import MANIFEST, digest
+from pipelines.io.files import replacing
+
+NAME: Final = "recomart"
+"""The experiment and the registered model."""
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+BUNDLE: Final = "bundle"
+"""Artifact folder of the bundle within its run."""
+HASH: Final = "bundle_sha256"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version."""
+
+    number: int
+    run_id: str
+    created: bool
+    """False where this very bundle had been registered before."""
+
+
+def register(
+    tracking_uri: str,
+    bundle_folder: Path,
+    *,
+    description: str,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    reports: Path | None = None,
+) -> Version:
+    """Log a run with the bundle and register it as a new version; the same bundle is never registered twice.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    sha256 = digest(bundle_folder)
+    with _client(tracking_uri) as client:
+        _ensure_model(client)
+        for known in client.search_model_versions(f"name = '{NAME}'"):
+            if known.tags.get(HASH) == sha256:
+                return Version(int(known.version), known.run_id, created=False)
+        run_id = _log_run(client, tracking_uri, bundle_folder, metrics, params, {**tags, HASH: sha256}, reports)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
+        version = client.create_model_version(
+            NAME, source, run_id, tags={**tags, HASH: sha256}, description=description
+        )
+        return Version(int(version.version), run_id, created=True)
+
+
+def name_alias(tracking_uri: str, version: int, alias: str) -> None:
+    """Let ``alias`` name ``version``, and no other.
+
+    Raises:
+        ServiceError: MLflow doesn't answer, or has no such version.
+    """
+    with _client(tracking_uri) as client:
+        client.set_registered_model_alias(NAME, alias, str(version))
+
+
+def champion(tracking_uri: str) -> int | None:
+    """The version that the alias ``champion`` names; None where there is none yet.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    if (file := _sqlite_file(tracking_uri)) and not file.exists():
+        return None
+    from mlflow.exceptions import MlflowException
+
+    with _client(tracking_uri) as client:
+        try:
+            return int(client.get_model_version_by_alias(NAME, CHAMPION).version)
+        except MlflowException as error:
+            # The store says INVALID_PARAMETER_VALUE where the model is there and the alias isn't.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
+def fetch(tracking_uri: str, version: int, destination: Path) -> Path:
+    """Copy a version's bundle to the folder ``destination``, whole or not at all; what is there already stays.
+
+    Raises:
+        ServiceError: MLflow doesn't answer, or has no such version.
+        ModelError: what arrived isn't what was registered.
+    """
+    with _client(tracking_uri) as client:
+        known = client.get_model_version(NAME, str(version))
+        expected = known.tags.get(HASH)
+        if (destination / MANIFEST).exists() and digest(destination) == expected:
+            return destination
+        with replacing(destination) as temporary:
+            temporary.mkdir()
+            (Path(client.download_artifacts(known.run_id, BUNDLE, str(temporary)))).rename(temporary / "arrived")
+            for file in sorted((temporary / "arrived").iterdir()):
+                file.rename(temporary / file.name)
+            (temporary / "arrived").rmdir()
+            if not (temporary / MANIFEST).exists() or digest(temporary) != expected:
+                raise ModelError(f"model version {version}: its bundle isn't the one that was registered; train again")
+    return destination
+
+
+def _log_run(
+    client: Any,
+    tracking_uri: str,
+    bundle_folder: Path,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    reports: Path | None,
+) -> str:
+    from mlflow.entities import Metric, Param
+
+    run = client.create_run(_experiment(client, tracking_uri), tags=dict(tags), run_name=tags[HASH][:12])
+    run_id: str = run.info.run_id
+    status = "FAILED"
+    try:
+        client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()],
+            params=[Param(name, value) for name, value in params.items()],
+        )
+        client.log_artifacts(run_id, str(bundle_folder), BUNDLE)
+        if reports is not None:
+            client.log_artifacts(run_id, str(reports), "report")
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+    return run_id
+
+
+def _experiment(client: Any, tracking_uri: str) -> str:
+    """The experiment's id; with SQLite its artifacts lie beside the database, elsewhere the server decides."""
+    if known := client.get_experiment_by_name(NAME):
+        return str(known.experiment_id)
+    file = _sqlite_file(tracking_uri)
+    return str(client.create_experiment(NAME, (file.parent / "artifacts").as_uri() if file else None))
+
+
+def _ensure_model(client: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(NAME)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(NAME, description="RecoMart's bundles: candidate sources and ranker.")
+
+
+@contextmanager
+def _client(tracking_uri: str) -> Iterator[Any]:
+    """MLflow's client, silent, and giving up within seconds; its errors become ours."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if file := _sqlite_file(tracking_uri):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ServiceError(f"MLflow at {tracking_uri}: {first_line}") from error
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
