@@ -1,0 +1,71 @@
+"""Connect a shop: check its log and its catalogue, and remember them in data/source.yaml."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Final
+
+from pipelines.context import Context
+from pipelines.core.errors import ConfigError
+from pipelines.core.mapping import SourceMapping
+from pipelines.io import files, lake, records, sources
+from pipelines.io.catalogue_client import fetch_products
+from pipelines.stages.ingest import refuse_other_shop
+
+log = logging.getLogger(__name__)
+
+SIMULATED: Final = "data/demo/clickstream"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the mapping, the log and the catalogue."""
+    parser.add_argument(
+        "--source", default="clickstream", help="a mapping of pipelines/sources or a .yaml file (default %(default)s)"
+    )
+    parser.add_argument("--clickstream", nargs="+", metavar="PATH", help=f"files or folders (default {SIMULATED})")
+    parser.add_argument("--catalogue-url", metavar="URL", help="the catalogue's API; none where it comes from the log")
+    parser.add_argument("--replace", action="store_true", help="drop another shop's log from data/raw first")
+
+
+def run(context: Context) -> None:
+    """Write ``data/source.yaml`` once everything it names has been tried.
+
+    Raises:
+        ConfigError: a mapping, path or URL is missing or wrong, or the lake holds another shop's log.
+        DataQualityError: a file lacks a column that the mapping names.
+        ServiceError: the catalogue's API doesn't answer.
+    """
+    args, root = context.args, context.root
+    mapping = sources.load_mapping(args.source, root)
+    connection = sources.Connection(
+        source=args.source, clickstream=args.clickstream or [SIMULATED], catalogue_url=args.catalogue_url
+    )
+    found = sources.log_files(connection.clickstream, root)
+    for path in found:
+        records.check_header(path, mapping)
+    known = _check_catalogue(mapping, connection)
+    _make_room(root, mapping, args.replace)
+    sources.write_connection(root, connection)
+    log.info("%s: %d files, %s", mapping.name, len(found), known)
+
+
+def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> str:
+    if mapping.catalogue.origin == "log":
+        if connection.catalogue_url:
+            raise ConfigError(f"source {mapping.name!r} takes its catalogue from the log: leave out --catalogue-url")
+        return "catalogue from the log"
+    if not connection.catalogue_url:
+        raise ConfigError(f"source {mapping.name!r} needs the catalogue's API: name it with --catalogue-url")
+    products = fetch_products(connection.catalogue_url)
+    if not products:
+        raise ConfigError(f"{connection.catalogue_url} lists no product")
+    return f"{len(products)} products at {connection.catalogue_url}"
+
+
+def _make_room(root: Path, mapping: SourceMapping, replace: bool) -> None:
+    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, mapping.name)
+    if replace and manifest.source != mapping.name:
+        files.remove(root / lake.CLICKSTREAM)
+        files.remove(root / lake.PRODUCTS)
+        return
+    refuse_other_shop(manifest, mapping)

@@ -1,0 +1,181 @@
+"""How a shop's log maps to canonical events: the typed form of ``pipelines/sources/*.yaml``."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.core.columns import EVENT_TYPES
+from pipelines.core.errors import ConfigError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Format(_Frozen):
+    """The form of CSV files; Parquet needs none. ``encoding`` is a Python codec."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
+
+
+class Column(_Frozen):
+    """A column of the log; ``strip_suffix`` goes from the end of its values (``"17850.0"`` → ``"17850"``)."""
+
+    column: str = Field(min_length=1)
+    strip_suffix: str = ""
+
+
+def _named(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+OneColumn = Annotated[Column, BeforeValidator(_named)]
+
+
+class Columns(_Frozen):
+    """Which column of the log holds which canonical field, beside event type and timestamp."""
+
+    user_id: OneColumn
+    item_id: OneColumn
+    event_id: OneColumn | None = None
+    session_id: OneColumn | None = None
+    device: OneColumn | None = None
+    quantity: OneColumn | None = None
+    price: OneColumn | None = None
+
+
+class EventType(_Frozen):
+    """Every row's event type: ``constant``, or a column whose values may be translated (case doesn't matter)."""
+
+    constant: Literal["view", "click", "add_to_cart", "remove_from_cart", "purchase"] | None = None
+    column: str | None = None
+    values: dict[str, Literal["view", "click", "add_to_cart", "remove_from_cart", "purchase"]] = {}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.constant is None) == (self.column is None):
+            raise ValueError("give either constant or column")
+        return self
+
+    @property
+    def translation(self) -> dict[str, str]:
+        """Lower-case value of the log → canonical event type."""
+        given: dict[str, str] = {key.lower(): value for key, value in self.values.items()}
+        return given or {name: name for name in EVENT_TYPES}
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"no such time zone: {name}") from None
+    return name
+
+
+class Timestamp(_Frozen):
+    """The time column. ``format``: iso, epoch_s, epoch_ms, or strptime patterns tried in order.
+
+    ``timezone`` is that of values that don't name an offset themselves.
+    """
+
+    column: str
+    format: Literal["iso", "epoch_s", "epoch_ms"] | list[str] = "iso"
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Regex = Annotated[str, AfterValidator(_regex)]
+
+
+class Filter(_Frozen):
+    """Rows of the log that are no events of a recommender: exactly one test on one column, and the reason to record."""
+
+    reason: str = Field(min_length=1)
+    column: str
+    is_in: list[str] | None = None
+    starts_with: str | None = None
+    matches: Regex | None = None
+    not_matches: Regex | None = None
+    empty: bool | None = None
+    below: float | None = None
+    above: float | None = None
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if len(self.test) != 1:
+            raise ValueError("give exactly one of is_in, starts_with, matches, not_matches, empty, below, above")
+        return self
+
+    @property
+    def test(self) -> dict[str, Any]:
+        """The one test: its name and operand."""
+        return self.model_dump(exclude={"reason", "column"}, exclude_none=True)
+
+
+class Catalogue(_Frozen):
+    """Where titles and prices come from: the shop's API, or columns of the log itself."""
+
+    origin: Literal["api", "log"] = Field(alias="from")
+    title: str | None = None
+    price: str | None = None
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        if self.origin == "log" and self.title is None:
+            raise ValueError("from: log needs title, the column of the log that names the item")
+        if self.origin == "api" and (self.title or self.price):
+            raise ValueError("from: api takes neither title nor price")
+        return self
+
+
+class SourceMapping(_Frozen):
+    """How one shop's log maps to canonical events. See ``data/README.md`` for each field."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    format: Format = Format()
+    columns: Columns
+    optional: list[Literal["event_id", "session_id", "device", "quantity", "price"]] = []
+    event_type: EventType
+    timestamp: Timestamp
+    filters: list[Filter] = []
+    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    catalogue: Catalogue
+    max_bad_share: float = Field(0.1, ge=0, le=1)
+
+    @classmethod
+    def parse(cls, value: Any, origin: str) -> "SourceMapping":
+        """Check a mapping read from ``origin``.
+
+        Raises:
+            ConfigError: a field is missing, unknown or wrong; the text names file and field.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the mapping"
+            raise ConfigError(f"{origin}: {field}: {first['msg']}") from None
+
+    def column(self, field: str) -> Column | None:
+        """The column of the log behind a canonical field of ``columns``."""
+        found: Column | None = getattr(self.columns, field)
+        return found
+
+    @property
+    def required(self) -> list[str]:
+        """Columns that every file of the log must have."""
+        fields = [name for name in Columns.model_fields if name not in self.optional]
+        names = [column.column for name in fields if (column := self.column(name))]
+        names += [self.timestamp.column, *(f.column for f in self.filters)]
+        names += [name for name in (self.event_type.column, self.catalogue.title, self.catalogue.price) if name]
+        return list(dict.fromkeys(names))

@@ -1,0 +1,167 @@
+"""The raw lake: what arrived, byte for byte, by day, with a manifest.
+
+``data/raw`` may be links into DVC's cache: nothing in it is ever written in place.
+"""
+
+import gzip
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from pipelines.core.errors import InputError
+from pipelines.io import files
+
+CLICKSTREAM: Final = Path("data/raw/clickstream")
+PRODUCTS: Final = Path("data/raw/products")
+MAPPING: Final = CLICKSTREAM / "mapping.yaml"
+"""A copy of the mapping that the log came with, so that the lake says how to read itself."""
+_DAY: Final = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d\d)\2(\d\d)(?!\d)")
+_CHUNK: Final = 1 << 20
+
+
+@dataclass
+class Manifest:
+    """What a folder of the raw lake holds: one entry a file, with path, source, sha256, bytes, rows and time."""
+
+    path: Path
+    source: str
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path, source: str = "") -> "Manifest":
+        """Read a folder's manifest; a new one belongs to ``source``.
+
+        Raises:
+            InputError: the manifest is damaged.
+        """
+        path = folder / "manifest.json"
+        if not path.exists():
+            return cls(path, source)
+        try:
+            content = files.read_json(path)
+            return cls(path, content["source"], content["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove data/raw to ingest anew") from None
+
+    def write(self) -> None:
+        """Write the manifest, entries by path; leaves an equal one untouched."""
+        content = {"source": self.source, "files": sorted(self.files, key=lambda entry: str(entry["path"]))}
+        if not self.path.exists() or files.read_json(self.path) != content:
+            files.write_json(self.path, content)
+
+    def hashes(self) -> set[str]:
+        """The SHA-256 of every file held."""
+        return {entry["sha256"] for entry in self.files}
+
+    def free_path(self, day: date, stem: str, suffix: str) -> str:
+        """Where the next file of ``day`` goes, relative to the folder: ``YYYY/MM/DD/stem.csv``, then ``stem-2.csv``.
+
+        A file that is there but in no entry is left from a killed run and gives way.
+        """
+        taken = {Path(entry["path"]).name.partition(".")[0] for entry in self.files if _in(entry, day)}
+        number = next(n for n in range(1, len(taken) + 2) if _numbered(stem, n) not in taken)
+        return f"{day:%Y/%m/%d}/{_numbered(stem, number)}{suffix}"
+
+
+def _in(entry: dict[str, Any], day: date) -> bool:
+    return str(entry["path"]).startswith(f"{day:%Y/%m/%d}/")
+
+
+def _numbered(stem: str, number: int) -> str:
+    return stem if number == 1 else f"{stem}-{number}"
+
+
+def day_in_name(name: str) -> date | None:
+    """The first date in a file's name, as YYYY-MM-DD or YYYYMMDD."""
+    for year, _, month, day in _DAY.findall(name):
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:
+            continue
+    return None
+
+
+def suffix_of(path: Path) -> str:
+    """``.csv``, ``.csv.gz`` or ``.parquet``."""
+    return ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix
+
+
+def add_file(manifest: Manifest, original: Path, sha256: str, now: datetime) -> dict[str, Any]:
+    """Copy a file of the log into the lake and enter it in ``manifest`` (which the caller writes).
+
+    Raises:
+        InputError: the file changed while it was copied, or can't be read.
+    """
+    day = day_in_name(original.name) or now.date()
+    relative = manifest.free_path(day, "clickstream", suffix_of(original))
+    with files.replacing(manifest.path.parent / relative) as temporary:
+        shutil.copyfile(original, temporary)
+        if files.sha256(temporary) != sha256:
+            raise InputError(f"{original} changed while it was copied: is it still being written? Run ingest again")
+        entry = {
+            "path": relative,
+            "source": str(original.name),
+            "sha256": sha256,
+            "bytes": temporary.stat().st_size,
+            "rows": count_rows(temporary, suffix_of(original)),
+            "ingested_at": now.isoformat(timespec="seconds"),
+        }
+    manifest.files.append(entry)
+    return entry
+
+
+def add_products(manifest: Manifest, products: list[dict[str, Any]], now: datetime) -> dict[str, Any] | None:
+    """Keep a snapshot of the catalogue if it differs from the newest one; returns its entry in ``manifest``."""
+    ordered = sorted(products, key=lambda product: str(product.get("id")))
+    newest = max(manifest.files, key=lambda entry: str(entry["ingested_at"]), default=None)
+    if newest and files.read_json(manifest.path.parent / newest["path"]) == ordered:
+        return None
+    relative = manifest.free_path(now.date(), "products", ".json")
+    with files.replacing(manifest.path.parent / relative) as temporary:
+        temporary.write_text(json.dumps(ordered, ensure_ascii=False, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+        entry = {
+            "path": relative,
+            "source": manifest.source,
+            "sha256": files.sha256(temporary),
+            "bytes": temporary.stat().st_size,
+            "rows": len(ordered),
+            "ingested_at": now.isoformat(timespec="microseconds"),
+        }
+    manifest.files.append(entry)
+    return entry
+
+
+def count_rows(path: Path, suffix: str) -> int:
+    """Rows of a Parquet file; lines after the header of a CSV file.
+
+    Raises:
+        InputError: the file is not what its name says.
+    """
+    try:
+        if suffix == ".parquet":
+            return int(pq.ParquetFile(path).metadata.num_rows)
+        lines, last = 0, b"\n"
+        for chunk in _chunks(path, suffix):
+            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
+        return max(0, lines + (last != b"\n") - 1)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path.name} is not readable as {suffix}: {error}") from None
+
+
+def _chunks(path: Path, suffix: str) -> Iterator[bytes]:
+    with gzip.open(path) if suffix == ".csv.gz" else path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for leftover in folder.rglob(".*.tmp"):
+        files.remove(leftover)
