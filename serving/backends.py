@@ -1,0 +1,96 @@
+"""MLflow's registry and Feast's online store. Importing this module imports both, which takes seconds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from feast import FeatureStore
+from feast.errors import FeastError
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.core.bundle import Bundle
+from pipelines.core.errors import ServiceError
+from pipelines.io import bundles, registry
+from pipelines.io.feature_store import OnlineFeatures, open_store
+from pipelines.settings import Settings
+
+MODELS: Final = Path("data/serving/models")
+"""Where fetched bundles go, a folder a version."""
+
+REDIS_PATIENCE: Final = "socket_connect_timeout=0.25,socket_timeout=0.5,retry=null"
+"""For Feast's connection string: a request waits no longer for Redis. The client itself would retry for seconds."""
+
+T = TypeVar("T")
+
+
+class MlflowAndFeast:
+    """The real backends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store: FeatureStore | None = None
+
+    def champion(self) -> int | None:
+        """The version that the registered model's alias names."""
+        return registry.champion(self._settings.mlflow_tracking_uri)
+
+    def bundle(self, version: int) -> Bundle:
+        """Fetch the version into the lake and open it."""
+        folder = self._settings.root / MODELS / str(version)
+        return bundles.load(registry.fetch(self._settings.mlflow_tracking_uri, version, folder))
+
+    def features(self, service: str) -> "FeastFeatures":
+        """The service's features as the registry declares them now, read through Feast."""
+        return _served(lambda: FeastFeatures(OnlineFeatures(self._refreshed(), service)))
+
+    def _refreshed(self) -> FeatureStore:
+        if self._store is None:
+            self._store = open_store(self._settings)
+            online = self._store.config.online_store
+            online.connection_string = f"{online.connection_string},{REDIS_PATIENCE}"
+            self._store.config.registry.cache_ttl_seconds = 0  # never expires: only this method asks Postgres
+        self._store.refresh_registry()
+        return self._store
+
+
+class FeastFeatures:
+    """``OnlineFeatures`` whose failures are ServiceErrors."""
+
+    def __init__(self, online: OnlineFeatures) -> None:
+        self._online = online
+
+    @property
+    def as_of(self) -> datetime:
+        """End of the last materialization, UTC."""
+        return _served(lambda: self._online.as_of)
+
+    def user(self, user_id: str) -> Mapping[str, float]:
+        """The user's features."""
+        return _served(lambda: self._online.user(user_id))
+
+    def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """What the user did with each item."""
+        return _served(lambda: self._online.user_items(user_id, item_ids))
+
+    def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """The items' features."""
+        return _served(lambda: self._online.items(item_ids))
+
+    def cards(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """What people see of the items."""
+        return _served(lambda: self._online.cards(item_ids))
+
+
+def _served(call: Callable[[], T]) -> T:
+    """What ``call`` returns.
+
+    Raises:
+        ServiceError: Feast can't reach its registry or what it needs isn't there.
+    """
+    try:
+        return call()
+    except (SQLAlchemyError, FeastError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ServiceError(f"Feast: {type(error).__name__}: {first}") from error

@@ -1,0 +1,51 @@
+"""A running application on the checkerboard shop."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from pipelines.core.bundle import Bundle
+from pipelines.settings import Settings
+from serving.app import create_app
+from tests.serving.shop import Memory, bundle
+
+
+@pytest.fixture(scope="session")
+def model() -> Bundle:
+    return bundle()
+
+
+@pytest.fixture
+def memory(model: Bundle) -> Memory:
+    return Memory({1: model})
+
+
+@pytest.fixture
+def app(memory: Memory, tmp_path: Path) -> FastAPI:
+    return create_app(Settings.load(tmp_path, {}), backends=lambda _: memory, refresh_seconds=0.05)
+
+
+@pytest.fixture
+def starting(app: FastAPI) -> Iterator[TestClient]:
+    """The service, which may still be loading."""
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client(starting: TestClient) -> TestClient:
+    """The service, ready."""
+    eventually(lambda: starting.get("/ready").status_code == 200)
+    return starting
+
+
+def eventually(happens: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until it happens, or fail."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)

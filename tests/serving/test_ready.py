@@ -1,0 +1,124 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from pipelines.core.bundle import Bundle
+from tests.serving.conftest import eventually
+from tests.serving.shop import CUT, Memory, Shelf, bundle
+
+
+def _parts(client: TestClient) -> dict:
+    return client.get("/ready").json()["parts"]
+
+
+def test_health_answers_while_nothing_is_loaded(starting: TestClient, memory: Memory) -> None:
+    memory.version = None
+    response = starting.get("/health")
+    assert (response.status_code, response.json()["status"]) == (200, "ok")
+
+
+def test_ready_says_what_is_missing_then_becomes_ready(app: FastAPI, memory: Memory) -> None:
+    memory.version = None
+    with TestClient(app) as client:
+        eventually(lambda: "promoted" in client.get("/ready").json()["parts"]["model"]["detail"])
+        response = client.get("/ready")
+        assert (response.status_code, response.json()["status"]) == (503, "starting")
+        recommendation = client.get("/recommend", params={"user_id": "U1"})
+        assert (recommendation.status_code, recommendation.headers["Retry-After"]) == (503, "2")
+        assert "no model is promoted yet" in recommendation.json()["detail"]
+        memory.version = 1
+        eventually(lambda: client.get("/ready").status_code == 200)
+
+
+def test_ready_tells_versions_and_ages(client: TestClient) -> None:
+    answer = client.get("/ready").json()
+    age = answer["parts"]["features"].pop("age_seconds")
+    assert abs(age - (datetime.now(UTC) - CUT).total_seconds()) < 10
+    assert answer == {
+        "status": "ready",
+        "parts": {
+            "model": {"ok": True, "detail": None, "version": "1", "cut": "2026-03-01T00:00:00+00:00"},
+            "features": {
+                "ok": True,
+                "detail": None,
+                "feature_service": "ranker_v1",
+                "as_of": "2026-03-01T00:00:00Z",
+            },
+            "redis": {"ok": True, "detail": None},
+        },
+    }
+
+
+def test_ready_waits_for_features_while_answers_come_already(app: FastAPI, memory: Memory) -> None:
+    memory.shelf.down = True
+    with TestClient(app) as client:
+        eventually(lambda: client.get("/recommend", params={"user_id": "U4"}).status_code == 200)
+        answer = client.get("/recommend", params={"user_id": "U4", "k": 1}).json()
+        assert answer["degraded"] is True
+        assert (answer["items"][0]["item_id"], answer["items"][0]["title"]) == ("P4", "P4")
+        assert client.get("/ready").status_code == 503
+        assert "Redis" in _parts(client)["features"]["detail"]
+        memory.shelf.down = False
+        eventually(lambda: client.get("/ready").status_code == 200)
+
+
+def test_ready_stays_when_the_store_fails_later(client: TestClient, memory: Memory) -> None:
+    memory.shelf.down = True
+    eventually(lambda: _parts(client)["features"]["ok"] is False)
+    response = client.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "connection refused" in response.json()["parts"]["redis"]["detail"]
+
+
+def test_service_swaps_to_a_new_champion(client: TestClient, memory: Memory) -> None:
+    memory.bundles[2] = bundle(per_source=3)
+    memory.version = 2
+    eventually(lambda: client.get("/recommend", params={"user_id": "U4"}).json()["model_version"] == "2")
+
+
+def test_service_keeps_its_model_when_the_registry_fails(client: TestClient, memory: Memory) -> None:
+    memory.down = True
+    eventually(lambda: _parts(client)["model"]["ok"] is False)
+    assert client.get("/ready").json()["status"] == "degraded"
+    assert client.get("/recommend", params={"user_id": "U4"}).json()["model_version"] == "1"
+
+
+def test_service_keeps_its_model_when_the_new_one_cannot_answer(
+    client: TestClient, memory: Memory, model: Bundle
+) -> None:
+    memory.bundles[2] = replace(model, ranker=None)
+    memory.version = 2
+    eventually(lambda: _parts(client)["model"]["ok"] is False)
+    answer = client.get("/recommend", params={"user_id": "U4", "k": 1}).json()
+    assert (answer["model_version"], answer["items"][0]["item_id"]) == ("1", "P4")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_service_answers_on_and_says_so_when_refreshing_breaks(client: TestClient, memory: Memory) -> None:
+    memory.version = 404  # a version that the memory doesn't hold: KeyError, which nobody foresaw
+    eventually(lambda: _parts(client)["model"]["ok"] is False)
+    assert "unexpected KeyError" in _parts(client)["model"]["detail"]
+    assert client.get("/recommend", params={"user_id": "U4"}).json()["model_version"] == "1"
+
+
+def test_service_refuses_a_model_whose_features_are_not_offered(
+    client: TestClient, memory: Memory, model: Bundle
+) -> None:
+    class Poor(Shelf):
+        def user(self, user_id: str) -> dict[str, float]:
+            return {}
+
+    memory.bundles[2], memory.shelf, memory.version = model, Poor(), 2
+    eventually(lambda: _parts(client)["model"]["ok"] is False)
+    assert "does not offer" in _parts(client)["model"]["detail"]
+    assert _parts(client)["model"]["version"] == "1"
+
+
+def test_service_takes_over_newer_item_features(client: TestClient, memory: Memory) -> None:
+    memory.shelf.as_of = CUT + timedelta(days=1)
+    memory.shelf.prices["P4"] = 1.5
+    eventually(lambda: _parts(client)["features"]["as_of"] == "2026-03-02T00:00:00Z")
+    assert client.get("/recommend", params={"user_id": "U4", "k": 1}).json()["items"][0]["price"] == 1.5
