@@ -30,7 +30,7 @@ PROFILE: Final = (Col.TITLE, Col.CATEGORY, Col.PRICE, "rating_rate", "rating_cou
 
 
 def as_of(last_event: datetime, now: datetime) -> datetime:
-    """The newest midnight (UTC) whose features are final: the one after ``last_event``'s day, but none after ``now``."""
+    """The newest midnight (UTC) whose features are final: after the day of ``last_event``, but never after ``now``."""
     return min(_midnight(last_event) + timedelta(days=1), _midnight(now))
 
 
@@ -95,6 +95,9 @@ def item_profile(products: Any, events: Any, until: datetime) -> Any:
     """
     first = events.group_by(Col.ITEM_ID).aggregate(first_day=events[Col.TIMESTAMP].min().date())
     versions = products.left_join(first, Col.ITEM_ID).select(products, first.first_day)
+    # of versions of one moment the last in the order of their values counts: any rule, but always the same
+    moments = ibis.window(group_by=[Col.ITEM_ID, "valid_from"], order_by=[ibis.desc(c) for c in PROFILE])
+    versions = versions.mutate(place=ibis.row_number().over(moments)).filter(ibis._.place == 0)
     ordered = ibis.window(group_by=Col.ITEM_ID, order_by="valid_from")
     same = [versions[c].identical_to(versions[c].lag().over(ordered)) for c in PROFILE]
     versions = versions.mutate(version=ibis.row_number().over(ordered), unchanged=ibis.and_(*same))

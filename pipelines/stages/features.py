@@ -1,4 +1,4 @@
-"""Features: change points of user, item and user-item activity and of item profiles, as Parquet by date."""
+"""Compute the change points of user, item and user-item activity and of item profiles, as Parquet by date."""
 
 import logging
 import time
