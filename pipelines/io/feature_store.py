@@ -54,7 +54,15 @@ def materialize(store: FeatureStore, end: datetime) -> None:
     """
     with _logged():
         store.materialize(BEGINNING, end)
+    provider = store._get_provider()
     for view in store.list_feature_views():
+        source = view.batch_source
+        entities = provider.offline_store.pull_latest_from_table_or_query(
+            store.config, source, view.join_keys, [view.features[0].name], source.timestamp_field,
+            source.created_timestamp_column, BEGINNING, end,
+        ).to_arrow()  # fmt: skip
+        gone = provider.online_store.retain(store.config, view, entities)
+        log.debug("%s: %d entities, %d gone", view.name, entities.num_rows, gone)
         view.materialization_intervals = [(BEGINNING, end)]
         store.registry.apply_feature_view(view, store.project)
 
