@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import feature_store
+from pipelines.io import feature_store, receipts
 from pipelines.io.files import read_json
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def run(context: Context) -> None:
     """Make Redis hold what Postgres holds, up to the receipt's ``as_of``: after Redis lost its data, for example."""
     started = time.monotonic()
-    receipt = context.root / "data/published/receipt.json"
+    receipt = context.root / receipts.PUBLISHED
     if not receipt.exists():
         raise InputError(f"{receipt} is missing: nothing was published yet, run `make pipeline`")
     as_of = datetime.fromisoformat(read_json(receipt)["as_of"])

@@ -12,8 +12,8 @@ from pipelines.context import Context
 from pipelines.core import features
 from pipelines.core.columns import Col
 from pipelines.core.errors import InputError
-from pipelines.io import feature_store, postgres
-from pipelines.io.files import sha256, write_json
+from pipelines.io import feature_store, postgres, receipts
+from pipelines.io.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ SERVICE = "ranker_v1"
 def run(context: Context) -> None:
     """Make Postgres and Redis hold exactly what ``data/features`` holds, and write ``data/published/receipt.json``."""
     started = time.monotonic()
+    (context.root / receipts.PUBLISHED).unlink(missing_ok=True)  # from here on until the end it wouldn't be true
     files = {view: _files(context.root / "data/features" / view) for view in features.KEYS}
     newest = {view: _newest(paths[-1]) for view, paths in files.items()}
     as_of = max(newest.values())
@@ -38,7 +39,7 @@ def run(context: Context) -> None:
         for view in files
     }
     receipt = {"as_of": as_of.isoformat(), "feature_service": SERVICE, "tables": tables}
-    write_json(context.root / "data/published/receipt.json", receipt)
+    receipts.write_published(context.settings, receipt)
     log.info("online up to %s, %.1f s in all", as_of.date(), time.monotonic() - started)
 
 
