@@ -1,5 +1,6 @@
 """What a data set as a whole must fulfil, as Great Expectations suites in code, run without network or files."""
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,14 +24,16 @@ def check(summary: Mapping[str, Any], events: ds.Dataset, products: pa.Table, ma
     import great_expectations as gx  # four seconds: only the stage that needs it pays
     import great_expectations.expectations as gxe
 
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_pandas("recomart")
     results: list[Result] = []
 
     def expect(suite: str, table: pa.Table, *expectations: Any) -> None:
         frame = table.to_pandas(types_mapper=pd.ArrowDtype)
         name = f"{suite} {len(results)}"
-        asset = context.data_sources.add_pandas(name).add_dataframe_asset(name)
+        asset = source.add_dataframe_asset(name)
         batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": frame})
         answer = batch.validate(
             gx.ExpectationSuite(name=name, expectations=list(expectations)), result_format="SUMMARY"

@@ -117,7 +117,7 @@ def add_file(manifest: Manifest, original: Path, sha256: str, now: datetime) -> 
     return entry
 
 
-def add_products(manifest: Manifest, products: list[dict[str, Any]], now: datetime) -> dict[str, Any] | None:
+def add_products(manifest: Manifest, products: list[dict[str, Any]], url: str, now: datetime) -> dict[str, Any] | None:
     """Keep a snapshot of the catalogue if it differs from the newest one; returns its entry in ``manifest``."""
     ordered = sorted(products, key=lambda product: str(product.get("id")))
     newest = max(manifest.files, key=lambda entry: str(entry["ingested_at"]), default=None)
@@ -128,7 +128,7 @@ def add_products(manifest: Manifest, products: list[dict[str, Any]], now: dateti
         temporary.write_text(json.dumps(ordered, ensure_ascii=False, sort_keys=True, indent=1) + "\n", encoding="utf-8")
         entry = {
             "path": relative,
-            "source": manifest.source,
+            "source": url,
             "sha256": files.sha256(temporary),
             "bytes": temporary.stat().st_size,
             "rows": len(ordered),
@@ -163,5 +163,5 @@ def _chunks(path: Path, suffix: str) -> Iterator[bytes]:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed run left half-written."""
-    for leftover in folder.rglob(".*.tmp"):
+    for leftover in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         files.remove(leftover)

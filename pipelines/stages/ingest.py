@@ -98,7 +98,8 @@ def _ingest_products(root: Path, connection: sources.Connection, now: datetime) 
     """
     if connection.catalogue_url is None:
         raise ConfigError(f"source {connection.source!r} needs the catalogue's API: connect it with --catalogue-url")
-    manifest = lake.Manifest.read(root / lake.PRODUCTS, listing_url(connection.catalogue_url))
-    changed = lake.add_products(manifest, fetch_products(connection.catalogue_url), now)
+    url = listing_url(connection.catalogue_url)
+    manifest = lake.Manifest.read(root / lake.PRODUCTS, url)
+    changed = lake.add_products(manifest, fetch_products(url), url, now)
     manifest.write()
     return changed is not None

@@ -11,7 +11,7 @@ from pipelines.context import Context
 from pipelines.core import preparation
 from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import InputError
-from pipelines.io import duck, files, plots, tables
+from pipelines.io import duck, files, lake, plots, tables
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def run(context: Context) -> None:
     root = context.root
     if not (root / VALIDATED / "products.parquet").exists():
         raise InputError(f"{VALIDATED} is missing: run `python -m pipelines validate`")
+    lake.sweep(root / INTERACTIONS.parent)
     con = duck.connect(memory="1500MB")
     events = con.read_parquet(str(root / VALIDATED / "events/*/*.parquet"), hive_partitioning=False)
     products = con.read_parquet(str(root / VALIDATED / "products.parquet"))

@@ -50,6 +50,8 @@ def run(context: Context) -> None:
     if not manifest.files:
         raise DataQualityError("data/raw holds no log: run `python -m pipelines ingest`")
     mapping = SourceMapping.parse(yaml.safe_load((root / lake.MAPPING).read_text(encoding="utf-8")), str(lake.MAPPING))
+    for folder in (EVENTS.parent, QUARANTINE, REPORT):
+        lake.sweep(root / folder)
     known = _check_products(root, mapping)
     try:
         _stage(root, manifest, mapping)
