@@ -56,7 +56,10 @@ class Settings(BaseModel):
         Raises:
             ConfigError: a variable's value has the wrong form; the text names it.
         """
-        merged = read_env_file(root / SERVICES_FILE) | {k: v for k, v in environ.items() if v != ""}
+        embedded = read_env_file(root / SERVICES_FILE)
+        if environ.get("POSTGRES_HOST"):  # another server: the embedded one's port and password aren't its own
+            embedded = {k: v for k, v in embedded.items() if not k.startswith("POSTGRES_")}
+        merged = embedded | {k: v for k, v in environ.items() if v != ""}
         values: dict[str, Any] = {name: merged[var] for name, var in VARIABLES.items() if var in merged}
         values.setdefault("mlflow_tracking_uri", f"sqlite:///{root}/data/services/mlflow/mlflow.db")
         try:
@@ -129,6 +132,6 @@ def read_env_file(path: Path) -> dict[str, str]:
         if line.strip() and not line.startswith("#"):
             name, equals, value = line.partition("=")
             if not equals:
-                raise ConfigError(f"{path}:{number}: expected NAME=value, got {line!r}")
+                raise ConfigError(f"{path}:{number}: expected NAME=value; remove the file, `make up` writes it anew")
             values[name.strip()] = value.strip()
     return values

@@ -1,0 +1,14 @@
+"""Stop everything that was started for this checkout. Servers that the environment names are left alone."""
+
+import logging
+
+from pipelines.context import Context
+from pipelines.io import services
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context) -> None:
+    """Stop it all, the newest first, also after a crash."""
+    stopped = services.stop_all(context.root)
+    log.info("stopped %s", ", ".join(stopped)) if stopped else log.info("nothing runs")
