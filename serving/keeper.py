@@ -14,6 +14,8 @@ from serving.snapshot import Snapshot
 RETRY_SECONDS = 2.0
 """Between attempts while there is nothing, or no features, to answer with."""
 
+STOP_SECONDS = 2.0
+
 log = logging.getLogger(__name__)
 
 
@@ -42,8 +44,10 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop refreshing. A load that is under way ends with the process."""
+        """Stop refreshing. A load that takes longer than the patience here ends with the process."""
         self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+        gc.unfreeze()
 
     def refresh(self) -> None:
         """Bring the snapshot up to date as far as the servers allow."""

@@ -1,7 +1,6 @@
 """A running application on the checkerboard shop."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from fastapi.testclient import TestClient
 from pipelines.core.bundle import Bundle
 from pipelines.settings import Settings
 from serving.app import create_app
-from tests.serving.shop import Memory, bundle
+from tests.serving.shop import Memory, bundle, eventually
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +40,3 @@ def client(starting: TestClient) -> TestClient:
     """The service, ready."""
     eventually(lambda: starting.get("/ready").status_code == 200)
     return starting
-
-
-def eventually(happens: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until it happens, or fail."""
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)

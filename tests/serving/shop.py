@@ -3,7 +3,8 @@
 A real bundle on it, and backends in memory: what the service gets injected in place of MLflow and Feast.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,7 +21,7 @@ SIZE = 10
 CUT = datetime(2026, 3, 1, tzinfo=UTC)
 WEIGHTS = {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "remove_from_cart": 0.0, "purchase": 8.0}
 OPTIONS = {
-    "svd": {"factors": 2, "half_life_days": 60},
+    "svd": {"factors": 2, "half_life_days": 60, "user_scale": 0.5, "item_scale": 0.4},
     "covisitation": {"window": 10, "half_life_days": 60, "neighbours": 10},
     "popularity": {"half_life_days": 7},
 }
@@ -129,3 +130,11 @@ class Memory:
     def features(self, service: str) -> Shelf:
         assert service == "ranker_v1"
         return self.shelf
+
+
+def eventually(happens: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until it happens, or fail."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)

@@ -6,8 +6,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pipelines.core.bundle import Bundle
-from tests.serving.conftest import eventually
-from tests.serving.shop import CUT, Memory, Shelf, bundle
+from tests.serving.shop import CUT, Memory, Shelf, bundle, eventually
 
 
 def _parts(client: TestClient) -> dict:

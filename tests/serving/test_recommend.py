@@ -4,8 +4,7 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.serving.conftest import eventually
-from tests.serving.shop import SIZE, Memory
+from tests.serving.shop import SIZE, Memory, eventually
 
 SEEN_BY_U4 = {"P0", "P2", "P6", "P8"}
 
