@@ -10,7 +10,7 @@ from ibis import _
 from ibis.expr.types import Table
 
 from pipelines.core.columns import PRODUCT_SCHEMA, Col
-from pipelines.core.validation import clean
+from pipelines.core.validation import clean, number
 
 Product = dict[str, Any]
 
@@ -101,7 +101,7 @@ def from_log(good: Table, title: str, price: str | None) -> Table:
         at=good.timestamp,
         order=ibis.struct({"file": good.file, "line": good.line}),
         given=clean(good[title]),
-        paid=clean(good[price]).try_cast("float64") if price else ibis.null("float64"),
+        paid=number(clean(good[price])) if price else ibis.null("float64"),
     )
     days = rows.select(Col.ITEM_ID, "day").distinct()
     state = days.left_join(_titles(rows, days), [Col.ITEM_ID, "day"]).select(days, "title")

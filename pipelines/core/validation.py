@@ -5,7 +5,7 @@ from typing import Any, Final
 import ibis
 from ibis import _
 from ibis.expr import datatypes as dt
-from ibis.expr.types import BooleanValue, StringValue, Table, TimestampValue, Value
+from ibis.expr.types import BooleanValue, FloatingValue, StringValue, Table, TimestampValue, Value
 
 from pipelines.core.columns import EVENT_SCHEMA, Col
 from pipelines.core.mapping import Filter, SourceMapping, Timestamp
@@ -18,6 +18,7 @@ LARGEST_PRICE: Final = 1e9
 EARLIEST: Final = "1990-01-01 00:00:00"
 CLOCK_SKEW_S: Final = 3600
 """How far after its file's arrival an event may claim to be."""
+_YEAR_9999_MS: Final = 253_370_764_800_000
 _ZONED: Final = r"[0-9](Z|z|\s?[+-][0-9]{2}(:?[0-9]{2})?)$"
 
 
@@ -48,8 +49,8 @@ def assess(rows: Table, mapping: SourceMapping, known_items: Table | None) -> Ta
         event_id=ibis.coalesce(_field(rows, mapping, "event_id"), content_id(rows)),
         event_type=_event_type(rows, mapping),
         timestamp=parse_time(when, mapping.timestamp),
-        quantity=ibis.ifelse(quantity.isnull(), 1.0, quantity.try_cast("float64")),
-        price=price.try_cast("float64"),
+        quantity=ibis.ifelse(quantity.isnull(), 1.0, number(quantity)),
+        price=number(price),
         given_time=when,
         given_price=price,
     )
@@ -75,10 +76,10 @@ def _checks(rows: Table, known_items: Table | None) -> list[tuple[str, BooleanVa
         ("unparsable timestamp", rows.given_time.notnull() & rows.timestamp.isnull()),
         ("timestamp in the future", rows.timestamp > arrived),
         ("timestamp before 1990", rows.timestamp < ibis.timestamp(EARLIEST, timezone="UTC")),
-        ("quantity is not a whole number", quantity.isnull() | quantity.isnan() | (quantity != quantity.floor())),
+        ("quantity is not a whole number", quantity.isnull() | (quantity != quantity.floor())),
         ("quantity below 1", quantity < 1),
         (f"quantity above {LARGEST_QUANTITY}", quantity > LARGEST_QUANTITY),
-        ("price is not a number", rows.given_price.notnull() & (price.isnull() | price.isnan())),
+        ("price is not a number", rows.given_price.notnull() & price.isnull()),
         ("negative price", price < 0),
         ("price out of range", price > LARGEST_PRICE),
         ("undecodable bytes", rows.user_id.contains("\ufffd") | rows.item_id.contains("\ufffd")),
@@ -92,6 +93,12 @@ def _checks(rows: Table, known_items: Table | None) -> list[tuple[str, BooleanVa
 def clean(column: Value) -> StringValue:
     """Text without space around it; null where nothing is left."""
     return column.strip().nullif("")
+
+
+def number(text: StringValue) -> FloatingValue:
+    """The number that ``text`` shows; null where it shows none, NaN included."""
+    value = text.try_cast("float64")
+    return ibis.ifelse(value.isnan(), ibis.null("float64"), value)
 
 
 def _field(rows: Table, mapping: SourceMapping, field: str) -> StringValue:
@@ -131,9 +138,9 @@ def parse_time(text: StringValue, rule: Timestamp) -> TimestampValue:
         zoned = text.try_cast(dt.Timestamp("UTC", scale=6))
         return ibis.ifelse(text.re_search(_ZONED), zoned, naive)
     if isinstance(rule.format, str):
-        unit = {"epoch_s": 1_000_000, "epoch_ms": 1_000}[rule.format]
-        micros = (text.try_cast("float64") * unit).round().try_cast("int64")
-        return micros.as_timestamp("us").cast(dt.Timestamp("UTC", scale=6))
+        millis = number(text) * {"epoch_s": 1000, "epoch_ms": 1}[rule.format]
+        possible = ibis.ifelse(millis.abs() < _YEAR_9999_MS, millis, ibis.null("float64"))
+        return possible.round().cast("int64").as_timestamp("ms").cast(dt.Timestamp("UTC", scale=6))
     return _in_zone(rule.timezone, ibis.coalesce(*(_try_strptime(text, pattern) for pattern in rule.format)))
 
 
@@ -147,8 +154,8 @@ def _fails(rows: Table, row_filter: Filter) -> BooleanValue:
         "matches": lambda: column.re_search(operand),
         "not_matches": lambda: ~column.re_search(operand),
         "empty": lambda: column.isnull() == operand,
-        "below": lambda: column.try_cast("float64") < operand,
-        "above": lambda: column.try_cast("float64") > operand,
+        "below": lambda: number(column) < operand,
+        "above": lambda: number(column) > operand,
     }
     return tests[test]()
 
