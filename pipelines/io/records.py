@@ -7,6 +7,7 @@ whose quoted field holds line breaks is that of its first line; of a Parquet fil
 import codecs
 import csv
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ TEXT: Final = "text"
 PREFIX: Final = "raw:"
 """Before the names of the file's own columns."""
 
+_EMPTY_LINE: Final = re.compile(rb"(?:\A|\n)\r?\n")
 _BLOCK: Final = 4 << 20
 _MOST_LINES: Final = 50
 """Lines that one record with line breaks in a quoted field may take."""
@@ -115,6 +117,8 @@ def _parse(data: bytes, line: int, names: list[str], delimiter: str, last: bool)
     lines = data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
     if not lines:
         return _table([], [], {name: [] for name in names}), len(data), 0
+    if _EMPTY_LINE.search(data):  # the fast parser would make it a record of empty fields
+        return _parse_by_hand(data, line, names, delimiter, last)
     broken: list[Any] = []
 
     def put_aside(row: Any) -> str:
