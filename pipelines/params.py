@@ -1,6 +1,7 @@
 """Hyperparameters: the typed form of ``params.yaml``. Values live there, meaning and types here; no defaults."""
 
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,18 +21,27 @@ class Prepare(_Frozen):
 
 
 class Split(_Frozen):
-    """The temporal split: label windows of ``window_days``, the newest for evaluation, those before for training."""
+    """The temporal split: label windows of ``window_days``, the newest for evaluation, those before for training.
+
+    A training cut has at most ``max_users`` users, each with at most ``negatives`` candidates that came to nothing.
+    """
 
     window_days: int = Field(gt=0)
     training_cuts: int = Field(ge=1)
     max_users: int = Field(ge=1)
+    negatives: int = Field(ge=1)
 
 
 class Svd(_Frozen):
-    """Truncated SVD of the weighted ``user_items`` matrix; an event's weight halves every ``half_life_days``."""
+    """Truncated SVD of the weighted ``user_items`` matrix; an event's weight halves every ``half_life_days``.
+
+    Rows are divided by their length to the power of ``user_scale``, columns by theirs to ``item_scale`` (0: not).
+    """
 
     factors: int = Field(ge=1)
     half_life_days: float = Field(gt=0)
+    user_scale: float = Field(ge=0, le=1)
+    item_scale: float = Field(ge=0, le=1)
 
 
 class Covisitation(_Frozen):
@@ -71,7 +81,7 @@ class Ranker(_Frozen):
 class Evaluation(_Frozen):
     """Offline evaluation at each cut-off of ``k`` over at most ``max_users`` users."""
 
-    k: tuple[int, ...]
+    k: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     max_users: int = Field(ge=1)
 
 

@@ -22,6 +22,11 @@ class Candidates:
     source: np.ndarray
     """int8 [n], the source that ranked the item best; the first in the bundle's order among equals."""
 
+    def take(self, positions: np.ndarray) -> "Candidates":
+        """The candidates at ascending ``positions``; the batch of users stays."""
+        arrays = (self.user_pos, self.item_idx, self.source_scores, self.source_ranks, self.source)
+        return Candidates(self.users, *(array[positions] for array in arrays))
+
 
 @dataclass(frozen=True)
 class TopK:

@@ -107,6 +107,19 @@ def train(
     return xgb.train(settings, data, num_boost_round=options["trees"])
 
 
+def predict(ranker: xgb.Booster, inputs: np.ndarray) -> np.ndarray:
+    """float32 [n]: scores, larger is better."""
+    scores: np.ndarray = ranker.inplace_predict(inputs, missing=np.nan)
+    return scores.astype(np.float32, copy=False)
+
+
+def importance(ranker: xgb.Booster) -> list[tuple[str, float]]:
+    """(input, share of the total gain of all splits), largest first; inputs that no tree reads are left out."""
+    gain = ranker.get_score(importance_type="total_gain")
+    total = sum(gain.values())
+    return sorted(((name, value / total) for name, value in gain.items()), key=lambda pair: (-pair[1], pair[0]))
+
+
 def _of_sources(sources: Sequence[str], candidates: Candidates) -> dict[str, np.ndarray]:
     columns = {}
     for s, name in enumerate(sources):

@@ -58,7 +58,7 @@ def rank(
     if bundle.ranker is None:
         raise ModelError("this bundle has no ranker: it can only propose candidates")
     inputs = ranking.inputs(bundle.manifest["sources"], candidates, features, at)
-    return bundle.ranker.inplace_predict(inputs, missing=np.nan).astype(np.float32, copy=False)
+    return ranking.predict(bundle.ranker, inputs)
 
 
 def top_k(candidates: Candidates, scores: np.ndarray, k: int, keep: np.ndarray | None = None) -> TopK:

@@ -90,6 +90,19 @@ def champion(tracking_uri: str) -> int | None:
             raise
 
 
+def holds(tracking_uri: str, version: int, run_id: str) -> bool:
+    """Whether the registry has this version of this run.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    if (file := _sqlite_file(tracking_uri)) and not file.exists():
+        return False
+    with _client(tracking_uri) as client:
+        known = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'")
+        return any(int(one.version) == version for one in known)
+
+
 def fetch(tracking_uri: str, version: int, destination: Path) -> Path:
     """Copy a version's bundle to the folder ``destination``, whole or not at all; what is there already stays.
 

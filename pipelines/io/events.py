@@ -1,0 +1,57 @@
+"""The prepared interactions, up to what the published features know."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.core.columns import UTC_US, Col
+from pipelines.core.errors import InputError
+from pipelines.core.ranking import FEATURE_SERVICE
+from pipelines.io.files import read_json
+from pipelines.io.receipts import PUBLISHED
+
+INTERACTIONS: Final = Path("data/processed/prepared_interactions.parquet")
+FEATURES: Final = Path("data/features")
+COLUMNS: Final = [Col.EVENT_ID, Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP]
+
+
+def published(root: Path) -> tuple[datetime, pa.Table]:
+    """(as_of of the published features, the events before it in the order of time, without what models don't read).
+
+    Raises:
+        InputError: a file is missing, or the published features aren't those of ``data/features``, or are of another
+            log than the interactions; the text says what to run.
+    """
+    as_of = _as_of(root)
+    path = root / INTERACTIONS
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `python -m pipelines prepare`")
+    events = pq.read_table(path, columns=COLUMNS)
+    times = events[Col.TIMESTAMP]
+    if not len(events) or not times[0].as_py() < as_of or (times[-1].as_py() - as_of).days >= 1:
+        span = f"from {times[0].as_py()} to {times[-1].as_py()}" if len(events) else "empty"
+        raise InputError(
+            f"{path} is {span}, but the published features end at {as_of}: "
+            "run `python -m pipelines features`, then `publish`"
+        )
+    return as_of, events.filter(pa.compute.less(times, pa.scalar(as_of, UTC_US)))
+
+
+def _as_of(root: Path) -> datetime:
+    path = root / PUBLISHED
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `python -m pipelines publish`")
+    receipt: dict[str, Any] = read_json(path)
+    if receipt["feature_service"] != FEATURE_SERVICE:
+        raise InputError(f"{path}: {receipt['feature_service']} is published, the ranker reads {FEATURE_SERVICE}")
+    for view, table in receipt["tables"].items():
+        newest = max((p.name for p in (root / FEATURES / view).glob("date=*")), default="date=")
+        if newest.removeprefix("date=") != table["max_event_timestamp"][:10]:
+            raise InputError(
+                f"{path}: {view} was published up to {table['max_event_timestamp'][:10]}, but {root / FEATURES / view} "
+                f"ends with {newest}: run `python -m pipelines publish`"
+            )
+    return datetime.fromisoformat(receipt["as_of"])
