@@ -1,0 +1,66 @@
+"""``connect`` tries everything it is told before it remembers it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.__main__ import main
+from pipelines.io import files, lake
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "retail.csv").write_text(HEADER)
+    return tmp_path
+
+
+def test_connect_remembers_the_shop(root: Path) -> None:
+    assert main(["connect", "--source", "online-retail", "--clickstream", "retail.csv"]) == 0
+    assert yaml.safe_load((root / "data/source.yaml").read_text()) == {
+        "source": "online-retail",
+        "clickstream": ["retail.csv"],
+        "catalogue_url": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--source", "nope", "--clickstream", "retail.csv"], "no source mapping 'nope'"),
+        (["--source", "online-retail", "--clickstream", "none.csv"], "none.csv does not exist"),
+        (["--source", "online-retail", "--clickstream", "empty"], "empty is or holds no .csv"),
+        (["--source", "clickstream", "--clickstream", "retail.csv"], "retail.csv: column 'user_id' is missing"),
+        (["--source", "own.yaml", "--clickstream", "retail.csv"], "own.yaml: columns.item_id"),
+        (["--source", "online-retail", "--clickstream", "retail.csv", "--catalogue-url", "http://x"], "leave out"),
+    ],
+)
+def test_connect_says_what_is_wrong(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (root / "empty").mkdir()
+    (root / "own.yaml").write_text("{name: own, columns: {user_id: a}}")
+    assert main(["connect", *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert not (root / "data/source.yaml").exists()
+
+
+def test_connect_needs_the_catalogue_of_a_source_without_one(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "log.csv").write_text("user_id,product_id,event_type,timestamp\n")
+    assert main(["connect", "--clickstream", "log.csv"]) == 1
+    assert "--catalogue-url" in capsys.readouterr().err
+
+
+def test_connect_replaces_another_shop_only_when_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, "clickstream")
+    manifest.write()
+    files.write_text(root / lake.CLICKSTREAM / "2026/01/01/clickstream.csv", "old")
+    arguments = ["connect", "--source", "online-retail", "--clickstream", "retail.csv"]
+    assert main(arguments) == 1
+    assert "--replace" in capsys.readouterr().err
+    assert (root / lake.CLICKSTREAM / "2026/01/01/clickstream.csv").exists()
+    assert main([*arguments, "--replace"]) == 0
+    assert not (root / lake.CLICKSTREAM).exists()

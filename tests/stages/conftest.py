@@ -1,0 +1,33 @@
+"""A connected shop in a folder of the test's own."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.context import Context
+from pipelines.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A context whose root is empty but for the project's parameters."""
+    (tmp_path / "params.yaml").write_text((CHECKOUT / "params.yaml").read_text())
+    return Context(Namespace(), Settings.load(tmp_path, {}))
+
+
+@pytest.fixture
+def connect(context: Context) -> Callable[..., None]:
+    """Write ``data/source.yaml`` as the command does once all is checked."""
+
+    def write(source: str, *clickstream: Path, catalogue_url: str | None = None) -> None:
+        path = context.root / "data/source.yaml"
+        path.parent.mkdir(exist_ok=True)
+        found = {"source": source, "clickstream": [str(p) for p in clickstream], "catalogue_url": catalogue_url}
+        path.write_text(yaml.safe_dump(found))
+
+    return write
