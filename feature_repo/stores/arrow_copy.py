@@ -61,7 +61,8 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """``column`` without the encodings that Feast has no Postgres type for."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(pa.string()) if pa.types.is_large_string(column.type) else column
+    textual = pa.types.is_large_string(column.type) or pa.types.is_null(column.type)
+    return column.cast(pa.string()) if textual else column
 
 
 def _parse(text: pa.Buffer, schema: pa.Schema) -> pa.Table:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,6 +43,7 @@ def apply(store: FeatureStore) -> None:
     repo = store.repo_path
     with contextlib.chdir(repo), _logged():  # Feast finds modules by their path from the working directory
         cli_check_repo(repo, repo / "feature_store.yaml")
+        sys.modules.pop("definitions", None)  # Feast leaves an earlier registry's state in the module's objects
         apply_total(store.config, repo, skip_source_validation=False)
     store.refresh_registry()
 
