@@ -94,5 +94,6 @@ format: venv  ## let ruff rewrite what it can
 bench: venv  ## measure against the alternatives, side by side
 	@$(VENV)/bin/python -m tests.benchmarks
 
-clean: down  ## stop everything, then remove the lake, the services' data and the environment
+clean: venv  ## stop everything, then remove the lake, the services' data and the environment
+	@$(RUN) down --purge
 	rm -rf data/[!R]* logs .dvc/cache .dvc/tmp dvc.lock $(VENV)

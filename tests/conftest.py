@@ -29,7 +29,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     root = tmp_path_factory.mktemp("servers")
     pipelines(root, "up")
     yield Settings.load(root, os.environ)
-    pipelines(root, "down")
+    pipelines(root, "down", "--purge")  # under root its data may be elsewhere
 
 
 @pytest.fixture

@@ -14,17 +14,19 @@ it needs root, Docker or a service manager. Files: ``data/services/run/<name>.{j
     services.running(root)                              # [Status(name="postgres", …), …]
     services.stop(root, "api")
     services.stop_all(root)                             # newest first; also what a crash left behind
+    services.purge(root)                                # removes their data, wherever it is
 
 All take turns: a second command that starts or stops services of the same checkout waits for the first.
 """
 
 from pathlib import Path
 
-from pipelines.io.services import launch
+from pipelines.io import files
+from pipelines.io.services import launch, placement
 from pipelines.io.services.embedded import up
-from pipelines.io.services.program import RUN, Program, Status, accepts
+from pipelines.io.services.program import RUN, SERVICES, Program, Status, accepts
 
-__all__ = ["Program", "Status", "accepts", "running", "start", "stop", "stop_all", "up"]
+__all__ = ["Program", "Status", "accepts", "purge", "running", "start", "stop", "stop_all", "up"]
 
 
 def start(root: Path, program: Program) -> bool:
@@ -54,3 +56,10 @@ def stop_all(root: Path) -> list[str]:
 def running(root: Path) -> list[Status]:
     """The programs that are supervised now, oldest first."""
     return launch.statuses(root)
+
+
+def purge(root: Path) -> None:
+    """Stop everything and remove its data, also what root keeps outside of the checkout."""
+    stop_all(root)
+    files.remove(placement.outside(root))
+    files.remove(root / SERVICES)

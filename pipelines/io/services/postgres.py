@@ -88,7 +88,7 @@ def prepare(conninfo: str, database: str) -> None:
                 if schema not in have:
                     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[0]
         raise ServiceError(f"Postgres: {reason}") from None
 
 

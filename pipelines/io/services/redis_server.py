@@ -1,6 +1,7 @@
 """The embedded Redis."""
 
 import hashlib
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,7 @@ def start(root: Path, port: int, password: str) -> bool:
             cwd=folder,
             address=f"127.0.0.1:{port}",
             stop_timeout=30,
+            orphan_signal=signal.SIGTERM,
             start_timeout=120,  # it loads what it kept first
         ),
     )
