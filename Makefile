@@ -71,7 +71,7 @@ materialize: up  ## load the newest feature values into Redis
 	@$(RUN) materialize
 
 notebooks: up  ## open the notebooks
-	@eval "$$($(RUN) env)" && uvx --quiet --from jupyterlab jupyter lab notebooks
+	@eval "$$($(RUN) env)" && jupyter lab notebooks
 
 ui: up  ## start the web pages of MLflow and Feast
 	@$(RUN) ui

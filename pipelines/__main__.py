@@ -72,7 +72,7 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for command, module_name in COMMANDS.items():
         if command != name:  # importing a stage is slow: only the one that is asked for
-            subparsers.add_parser(command, help=_first_line(module_name))
+            subparsers.add_parser(command, help=_first_line(module_name) if name is None else None)
             continue
         module = importlib.import_module(module_name)
         sub = subparsers.add_parser(command, description=module.__doc__)

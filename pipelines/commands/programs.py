@@ -1,0 +1,84 @@
+"""The programs that commands leave running: the HTTP service, the demo shop's catalogue, the web pages."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from pipelines.core.errors import ServiceError
+from pipelines.io import services
+from pipelines.io.services.program import is_free
+from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NEXT_PORTS: Final = 20
+
+
+def serve(settings: Settings, port_is_asked_for: bool) -> str:
+    """Have the HTTP service run and be ready; returns its address.
+
+    Where the port isn't asked for and another program has it, the next free one is taken.
+
+    Raises:
+        ServiceError: it isn't ready in time, or no port is free.
+    """
+    host, port = settings.api_host, settings.api_port
+    if not port_is_asked_for:
+        port = _own_or_free(settings.root, "api", port)
+    local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    address = f"http://{local}:{port}"
+    options = ("--host", host, "--port", str(port), "--no-access-log", "--log-level", "warning")
+    program = services.Program(
+        name="api",
+        argv=(sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", *options),
+        env=settings.exported(),
+        ready=f"{address}/ready",
+        address=address,
+    )
+    services.start(settings.root, program)
+    return address
+
+
+def serve_catalogue(root: Path) -> str:
+    """Have the demo shop's catalogue API run; returns the URL of its products."""
+    port = _own_or_free(root, "catalogue", 8090)
+    program = services.Program(
+        name="catalogue",
+        argv=(sys.executable, "-m", "pipelines", "catalogue", "--port", str(port)),
+        ready=f"http://127.0.0.1:{port}/health",
+    )
+    services.start(root, program)
+    return f"http://127.0.0.1:{port}/products"
+
+
+def serve_pages(settings: Settings) -> dict[str, str]:
+    """Have the web pages of MLflow and Feast run; returns their addresses."""
+    root, scripts = settings.root, Path(sys.executable).parent
+    mlflow, feast = _own_or_free(root, "mlflow", 5000), _own_or_free(root, "feast", 8888)
+    pages = {"mlflow": f"http://127.0.0.1:{mlflow}", "feast": f"http://127.0.0.1:{feast}"}
+    if settings.mlflow_tracking_uri.startswith("http"):
+        pages["mlflow"] = settings.mlflow_tracking_uri
+    else:
+        store = ("--backend-store-uri", settings.mlflow_tracking_uri, "--workers", "1")
+        argv = (str(scripts / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(mlflow), *store)
+        services.start(root, services.Program(name="mlflow", argv=argv, ready=f"{pages['mlflow']}/health"))
+    argv = (str(scripts / "feast"), "ui", "--host", "127.0.0.1", "--port", str(feast))
+    program = services.Program(
+        name="feast", argv=argv, env=settings.exported(), cwd=root / "feature_repo", ready=pages["feast"]
+    )
+    services.start(root, program)
+    return pages
+
+
+def _own_or_free(root: Path, name: str, wanted: int) -> int:
+    """The port that the program has already, else ``wanted``, else the next free one."""
+    for status in services.running(root):
+        if status.name == name:
+            return int(status.address.rstrip("/").split("/products")[0].split("/health")[0].rpartition(":")[2])
+    port = next((p for p in range(wanted, wanted + NEXT_PORTS) if is_free(p)), None)
+    if port is None:
+        raise ServiceError(f"{name}: no port from {wanted} to {wanted + NEXT_PORTS - 1} is free")
+    if port != wanted:
+        log.info("%s: port %d is taken by another program, so it uses %d", name, wanted, port)
+    return port

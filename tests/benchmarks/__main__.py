@@ -1,0 +1,31 @@
+"""``make bench``: run the measurements and print them; ``python -m tests.benchmarks feast serving`` runs some."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from pipelines.settings import Settings
+from tests.benchmarks import feast_stores, pipeline, serving
+from tests.conftest import pipelines
+
+SUITES = {"feast": feast_stores.run, "pipeline": pipeline.run, "serving": serving.run}
+
+
+def main(names: list[str]) -> None:
+    """Run the suites on embedded servers of their own (or those that the environment names) in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="recomart-bench-") as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101  Postgres runs as another user where we are root
+        root = Path(folder)
+        pipelines(root, "up")
+        try:
+            for name in names or SUITES:
+                print(f"== {name}", flush=True)
+                for line in SUITES[name](Settings.load(root, os.environ)):
+                    print(f"   {line}", flush=True)
+        finally:
+            pipelines(root, "down")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
