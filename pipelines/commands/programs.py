@@ -63,9 +63,12 @@ def serve_pages(settings: Settings) -> dict[str, str]:
         store = ("--backend-store-uri", settings.mlflow_tracking_uri, "--workers", "1")
         argv = (str(scripts / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(mlflow), *store)
         services.start(root, services.Program(name="mlflow", argv=argv, ready=f"{pages['mlflow']}/health"))
-    argv = (str(scripts / "feast"), "ui", "--host", "127.0.0.1", "--port", str(feast))
     program = services.Program(
-        name="feast", argv=argv, env=settings.exported(), cwd=root / "feature_repo", ready=pages["feast"]
+        name="feast",
+        argv=(str(scripts / "feast"), "ui", "--host", "127.0.0.1", "--port", str(feast)),
+        env=settings.exported(),
+        cwd=root / "feature_repo",
+        ready=pages["feast"],
     )
     services.start(root, program)
     return pages

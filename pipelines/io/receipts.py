@@ -57,7 +57,7 @@ def _marks(settings: Settings) -> set[str | None]:
             row = None
     try:
         with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
-            return {row[0] if row else None, client.get(KEY)}  # type: ignore[set-item]
+            return {row[0] if row else None, client.get(KEY)}
     except redis.RedisError as error:
         raise ServiceError(f"Redis: {error}") from None
 
