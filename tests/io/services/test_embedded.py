@@ -124,7 +124,8 @@ def test_up_repairs_and_moves(checkout: Path, command: Command) -> None:
     services.stop_all(checkout)
     port = settings(checkout).postgres_port
     pid_file = (checkout / "data/services/postgres").resolve() / "postmaster.pid"
-    pid_file.write_text(f"{os.getpid()}\n{pid_file.parent}\n")
+    stranger = subprocess.Popen(["sleep", "60"], cwd="/", **placement.place(checkout).as_user)
+    pid_file.write_text(f"{stranger.pid}\n{pid_file.parent}\n")
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
@@ -132,6 +133,9 @@ def test_up_repairs_and_moves(checkout: Path, command: Command) -> None:
         moved = command("up")
     assert f"postgres: port {port} is taken by another program: moving to " in moved.stderr
     assert f"removing a stale {pid_file}" in moved.stderr
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
     assert settings(checkout).postgres_port != port
     assert query(checkout, "SELECT n FROM kept") == "7"
 

@@ -123,19 +123,20 @@ def test_stop_kills_what_ignores_its_signal(root: Path) -> None:
     assert "does not stop: killing it" in (root / "logs/stubborn.log").read_text()
 
 
-def test_stop_ends_workers_that_the_program_left(root: Path) -> None:
+def test_supervisor_ends_the_workers_of_a_crashed_program(root: Path) -> None:
     code = (
         "import subprocess, sys, time\n"
         "worker = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        "open('worker', 'w').write(f'{worker.pid}\\n')\n"
+        "open('workers', 'a').write(f'{worker.pid}\\n')\n"
         "time.sleep(60)"
     )
-    parent = Program("parent", (sys.executable, "-c", code), lambda: (root / "worker").exists())
+    parent = Program("parent", (sys.executable, "-c", code), lambda: (root / "workers").exists())
     services.start(root, parent)
-    assert until(lambda: (root / "worker").read_text().endswith("\n"))
-    worker = int((root / "worker").read_text())
-    services.stop(root, "parent")
-    assert not processes.alive(worker)
+    assert until(lambda: (root / "workers").read_text().endswith("\n"))
+    worker = int((root / "workers").read_text())
+    os.kill(only(root).pid or 0, signal.SIGKILL)
+    assert until(lambda: not processes.alive(worker), seconds=5)
+    assert until(lambda: len((root / "workers").read_text().splitlines()) == 2)
 
 
 def test_stop_finds_workers_of_a_killed_supervisor(root: Path) -> None:
