@@ -18,10 +18,9 @@ from pipelines.core.errors import DataQualityError
 from pipelines.core.simulation.log import HEADER, Shop
 from pipelines.io import files, lake
 from pipelines.stages import ingest, prepare, validate
+from tests.stages.shop import CHECKOUT, fill_lake
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 ONLINE_RETAIL = CHECKOUT / "../shared/data/online-retail/online-retail.csv.gz"
-ARRIVED = datetime(2026, 2, 5, tzinfo=UTC)
 REASONS = {
     "missing_user": {"missing user_id"},
     "missing_item": {"missing item_id"},
@@ -33,19 +32,6 @@ REASONS = {
     "negative_price": {"negative price"},
     "garbage_line": {"wrong number of fields"},
 }
-
-
-def fill_lake(root: Path, logs: dict[str, bytes], products: list[dict[str, Any]]) -> None:
-    """Put a log into ``data/raw`` as ingest does."""
-    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, "clickstream")
-    for name, content in logs.items():
-        (root / name).write_bytes(content)
-        lake.add_file(manifest, root / name, files.sha256(root / name), ARRIVED)
-    manifest.write()
-    catalogue = lake.Manifest.read(root / lake.PRODUCTS, "http://shop")
-    lake.add_products(catalogue, products, "http://shop", ARRIVED)
-    catalogue.write()
-    files.write_text(root / lake.MAPPING, (CHECKOUT / "pipelines/sources/clickstream.yaml").read_text())
 
 
 def summary(root: Path) -> dict[str, Any]:
