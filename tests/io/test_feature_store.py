@@ -1,10 +1,14 @@
 """What models and the service read: the past by pairs, the newest online."""
 
 import math
+from collections.abc import Iterator
+from uuid import uuid4
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pytest
+import redis
 
 from pipelines.core.errors import ServiceError
 from pipelines.io import feature_store
@@ -18,9 +22,24 @@ EVENTS = random_events(seed=10, n=200)
 ITEMS = [product(f"i{n}", 0, category=None if n else "c") for n in range(4)]
 
 
+@pytest.fixture(scope="module")
+def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """One published shop for all tests of this module, which only read it."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        redis_url = servers.redis.rsplit("/", 1)[0] + "/14"
+        root = tmp_path_factory.mktemp("shop")
+        here = servers.model_copy(update={"root": root, "postgres_db": name, "redis_url": redis_url})
+        yield published(here, EVENTS, ITEMS)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+
+
 @pytest.fixture
-def store(settings: Settings) -> feature_store.FeatureStore:
-    return feature_store.open_store(published(settings, EVENTS, ITEMS))
+def store(shop: Settings) -> feature_store.FeatureStore:
+    return feature_store.open_store(shop)
 
 
 def test_historical_equals_a_count_event_by_event_in_the_pairs_order(store: feature_store.FeatureStore) -> None:
