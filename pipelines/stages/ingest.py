@@ -47,11 +47,10 @@ def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMappi
     found = sources.log_files(connection.clickstream, root)
     hashes = _hashes(root, found)
     known, added = manifest.hashes(), []
+    new = {hashes[path]: path for path in reversed(found) if hashes[path] not in known}  # one of equal contents
     try:
-        for path in progress([p for p in found if hashes[p] not in known], "files copied"):
-            if hashes[path] not in known:  # the same content under two names comes in once
-                added.append(lake.add_file(manifest, path, hashes[path], now))
-                known.add(hashes[path])
+        for sha256, path in progress(sorted(new.items(), key=lambda pair: pair[1]), "files copied", len(new)):
+            added.append(lake.add_file(manifest, path, sha256, now))
     finally:
         manifest.write()
     _keep_mapping(root, connection)
