@@ -160,15 +160,21 @@ def _fails(rows: Table, row_filter: Filter) -> BooleanValue:
     return tests[test]()
 
 
-def ranked(assessed: Table) -> Table:
-    """The good rows with ``copy``: 0 for the first of an event id by file and line, then 1, 2 …"""
-    good = assessed.filter(_.reasons.length() == 0)
-    return good.mutate(copy=ibis.row_number().over(group_by=Col.EVENT_ID, order_by=["file", "line"]))
+def duplicates(assessed: Table) -> Table:
+    """Where each good row stands that repeats the event id of an earlier one, by file and line."""
+    good = assessed.filter(_.reasons.length() == 0).select("file", "line", Col.EVENT_ID)
+    copy = ibis.row_number().over(group_by=Col.EVENT_ID, order_by=["file", "line"])
+    return good.mutate(copy=copy).filter(_.copy > 0).drop("copy").order_by("file", "line")
 
 
-def events(first: Table) -> Table:
-    """Canonical events of the good rows, by time and id."""
-    return first.select(*EVENT_SCHEMA.names).order_by(Col.TIMESTAMP, Col.EVENT_ID)
+def unique(assessed: Table, repeated: Table) -> Table:
+    """The good rows without those ``repeated``."""
+    return assessed.filter(_.reasons.length() == 0).anti_join(repeated, ["file", "line"])
+
+
+def events(good: Table) -> Table:
+    """Canonical events of good rows, by time and id."""
+    return good.select(*EVENT_SCHEMA.names).order_by(Col.TIMESTAMP, Col.EVENT_ID)
 
 
 def quarantine(assessed: Table) -> Table:
@@ -180,15 +186,10 @@ def quarantine(assessed: Table) -> Table:
     return bad.select("file", "line", "reasons", "text", **names).order_by("file", "line")
 
 
-def duplicates(rows: Table) -> Table:
-    """Where each good row stands that repeats an earlier one's event id."""
-    return rows.filter(rows.copy > 0).select("file", "line", Col.EVENT_ID).order_by("file", "line")
-
-
-def by_file(assessed: Table, rows: Table) -> Table:
+def by_file(assessed: Table, repeated: Table) -> Table:
     """Rows, bad rows and duplicates of each file."""
     total = assessed.group_by("file").agg(rows=_.count(), quarantined=(_.reasons.length() > 0).sum())
-    again = rows.filter(rows.copy > 0).group_by("file").agg(duplicates=_.count())
+    again = repeated.group_by("file").agg(duplicates=_.count())
     joined = total.left_join(again, "file").select("file", "rows", "quarantined", "duplicates")
     return joined.mutate(duplicates=_.duplicates.fill_null(0)).order_by("file")
 

@@ -127,11 +127,12 @@ def _validate(root: Path, mapping: SourceMapping, known: pa.Table | None) -> dic
     con = duck.connect(memory="1500MB")
     rows = con.read_parquet(str(root / STAGED / "*.parquet"), union_by_name=True)
     items = None if known is None else con.read_parquet(str(root / PRODUCTS)).select(Col.ITEM_ID).distinct()
-    assessed = con.create_table("assessed", validation.assess(rows, mapping, items), temp=True)
-    ranked = con.create_table("ranked", validation.ranked(assessed), temp=True)
-    first = ranked.filter(ranked.copy == 0)
+    con.to_parquet(validation.assess(rows, mapping, items), root / STAGED / "assessed", compression="zstd")
+    assessed = con.read_parquet(str(root / STAGED / "assessed"))
+    repeated = con.create_table("repeated", validation.duplicates(assessed), temp=True)
+    first = validation.unique(assessed, repeated)
     good = tables.write_by_day(root / EVENTS, tables.batches(validation.events(first), EVENT_SCHEMA), EVENT_SCHEMA)
-    again = tables.batches(validation.duplicates(ranked), DUPLICATES)
+    again = tables.batches(repeated.order_by("file", "line"), DUPLICATES)
     duplicates = tables.write(root / QUARANTINE / "duplicates.parquet", again, DUPLICATES)
     bad = validation.quarantine(assessed)
     quarantined = tables.write(root / QUARANTINE / "events.parquet", tables.batches(bad), bad.schema().to_pyarrow())
@@ -142,7 +143,7 @@ def _validate(root: Path, mapping: SourceMapping, known: pa.Table | None) -> dic
     total = int(rows.count().execute())
     if total != good + quarantined + duplicates:
         raise DataQualityError(f"{total} rows came in, but {good} + {quarantined} + {duplicates} came out")
-    per_file = validation.by_file(assessed, ranked).to_pyarrow().to_pylist()
+    per_file = validation.by_file(assessed, repeated).to_pyarrow().to_pylist()
     reasons = validation.by_reason(assessed).to_pyarrow().to_pylist()
     return {
         "source": mapping.name,
