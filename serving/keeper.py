@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError, RecoMartError, ServiceError
@@ -73,7 +74,7 @@ class Keeper:
             except BaseException as error:
                 self.model_error = f"refreshing ended with an unexpected {type(error).__name__}; see the log"
                 raise
-            complete = self.snapshot is not None and self.snapshot.features is not None
+            complete = self.snapshot is not None and self.features_error is None
             self._stopping.wait(self._refresh_seconds if complete else min(RETRY_SECONDS, self._refresh_seconds))
 
     def _champion(self, backends: Backends) -> tuple[int, Bundle]:
@@ -85,8 +86,8 @@ class Keeper:
             return version, self.snapshot.bundle
         return version, backends.bundle(version)
 
-    def _read(self, backends: Backends, version: int, bundle: Bundle) -> Snapshot | None:
-        """The bundle with its features; without them where there is nothing better yet; None where there is."""
+    def _read(self, backends: Backends, version: int, bundle: Bundle) -> Snapshot:
+        """The bundle with its features; where they can't be read what there is, else the bundle without them."""
         try:
             features = backends.features(str(bundle.manifest["feature_service"]))
             snapshot = Snapshot.read(version, bundle, features)
@@ -94,11 +95,10 @@ class Keeper:
             return snapshot
         except ServiceError as error:
             self.features_error = _news(self.features_error, error)
-            return Snapshot.without_features(version, bundle) if self.snapshot is None else None
+            current = self.snapshot
+            return replace(current, stale=True) if current else Snapshot.without_features(version, bundle)
 
-    def _replace(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
-            return
+    def _replace(self, snapshot: Snapshot) -> None:
         known = self.snapshot is not None and self.snapshot.version == snapshot.version
         if not known:
             self._warm_up(snapshot)

@@ -63,7 +63,7 @@ class Recommender:
         rows = zip(best.item_idx.tolist(), best.scores.tolist(), names, told, strict=True)
         return Recommendation(
             strategy="popular" if user_idx < 0 else "personalized",
-            degraded=degraded,
+            degraded=degraded or snapshot.stale,
             items=[Recommended(*row) for row in rows],
         )
 

@@ -56,7 +56,9 @@ class RecommendOut(BaseModel):
     strategy: Literal["personalized", "popular"] = Field(
         description="popular: the model doesn't know the user, items come from recent popularity"
     )
-    degraded: bool = Field(description="true: online features could not be read, the model ranked without them")
+    degraded: bool = Field(
+        description="true: features could not be read or refreshed, so the model ranked without or with old ones"
+    )
     items: list[ItemOut]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.core import ranking
 from pipelines.core.bundle import Bundle
-from pipelines.core.errors import ModelError
+from pipelines.core.errors import ModelError, ServiceError
 from serving.ports import Features
 
 
@@ -21,7 +21,7 @@ class Cards:
     price: np.ndarray
     """float64, NaN where unknown."""
     in_stock: np.ndarray
-    """bool; an item whose stock is unknown can be shown."""
+    """bool; an item of which the store knows nothing can be shown."""
     codes: np.ndarray
     """int32, position in ``categories``; -1 where unknown."""
     categories: Mapping[str, int]
@@ -29,14 +29,14 @@ class Cards:
     @classmethod
     def of(cls, bundle: Bundle, values: Mapping[str, np.ndarray]) -> "Cards":
         """From what the store gives; an item without a title goes by its id."""
-        titles = zip(_texts(values["title"]), bundle.item_ids.tolist(), strict=True)
+        title, in_stock = _texts(values["title"]), values["in_stock"].tolist()
         category = _texts(values["category"])
         known = {name: code for code, name in enumerate(sorted({c for c in category if c is not None}))}
         return cls(
-            title=[title or item_id for title, item_id in titles],
+            title=[t or item_id for t, item_id in zip(title, bundle.item_ids.tolist(), strict=True)],
             category=category,
             price=np.asarray(values["price"], np.float64),
-            in_stock=np.array([v is None or v != v or bool(v) for v in values["in_stock"].tolist()], bool),
+            in_stock=np.array([t is None or bool(i) for t, i in zip(title, in_stock, strict=True)], bool),
             codes=np.array([-1 if c is None else known[c] for c in category], np.int32),
             categories=known,
         )
@@ -61,6 +61,8 @@ class Snapshot:
     cards: Cards
     as_of: datetime | None
     """End of the materialization that the item features come from; None where they could not be read."""
+    stale: bool = False
+    """Whether the item features could not be read again since."""
 
     @property
     def feature_service(self) -> str:
@@ -82,7 +84,7 @@ class Snapshot:
         """Read the features and cards of all items of the bundle.
 
         Raises:
-            ServiceError: the store can't be read.
+            ServiceError: the store can't be read, or is empty.
             ModelError: the model needs a feature that its feature service doesn't offer.
         """
         item_ids = bundle.item_ids.tolist()
@@ -93,7 +95,10 @@ class Snapshot:
         if missing := set(ranking.REQUIRED) - offered:
             service = bundle.manifest["feature_service"]
             raise ModelError(f"model {version} needs {', '.join(sorted(missing))}, which {service} does not offer")
-        return cls(version, bundle, features, items, Cards.of(bundle, features.cards(item_ids)), as_of)
+        cards = features.cards(item_ids)
+        if not any(_texts(cards["title"])):
+            raise ServiceError("the online store knows none of the model's items: run `make materialize`")
+        return cls(version, bundle, features, items, Cards.of(bundle, cards), as_of)
 
 
 def cut(bundle: Bundle) -> datetime:

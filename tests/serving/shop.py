@@ -74,10 +74,11 @@ def _ranker(unranked: Bundle, interactions: Interactions):
 
 @dataclass
 class Shelf:
-    """Online features in memory. ``down`` makes every read fail as an unreachable store does."""
+    """Online features in memory. ``down``: every read fails as in an unreachable store; ``empty``: it holds nothing."""
 
     as_of: datetime = CUT
     down: bool = False
+    empty: bool = False
     prices: dict[str, float] = field(default_factory=lambda: {f"P{i}": 10.0 * (i + 1) for i in range(SIZE)})
     sold_out: set[str] = field(default_factory=set)
 
@@ -95,7 +96,7 @@ class Shelf:
     def cards(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         self._read()
         return {
-            "title": np.array([f"Product {i}" for i in item_ids], object),
+            "title": np.array([None if self.empty else f"Product {i}" for i in item_ids], object),
             "category": np.array(["even" if int(i[1:]) % 2 == 0 else "odd" for i in item_ids], object),
             "price": np.array([self.prices.get(i, np.nan) for i in item_ids]),
             "in_stock": np.array([i not in self.sold_out for i in item_ids]),

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pipelines.core.bundle import Bundle
+from serving.snapshot import Cards
 from tests.serving.shop import CUT, Memory, Shelf, bundle, eventually
 
 
@@ -72,6 +73,17 @@ def test_ready_stays_when_the_store_fails_later(client: TestClient, memory: Memo
     assert "connection refused" in response.json()["parts"]["redis"]["detail"]
 
 
+def test_answers_are_degraded_once_the_store_is_empty(client: TestClient, memory: Memory) -> None:
+    memory.shelf.empty = True
+    asked = {"user_id": "U4", "k": 1}
+    eventually(lambda: client.get("/recommend", params=asked).json()["degraded"])
+    answer = client.get("/recommend", params=asked).json()
+    assert (answer["items"][0]["item_id"], answer["items"][0]["title"]) == ("P4", "Product P4")
+    assert "materialize" in _parts(client)["features"]["detail"]
+    memory.shelf.empty = False
+    eventually(lambda: client.get("/recommend", params=asked).json()["degraded"] is False)
+
+
 def test_service_swaps_to_a_new_champion(client: TestClient, memory: Memory) -> None:
     memory.bundles[2] = bundle(per_source=3)
     memory.version = 2
@@ -121,3 +133,10 @@ def test_service_takes_over_newer_item_features(client: TestClient, memory: Memo
     memory.shelf.prices["P4"] = 1.5
     eventually(lambda: _parts(client)["features"]["as_of"] == "2026-03-02T00:00:00Z")
     assert client.get("/recommend", params={"user_id": "U4", "k": 1}).json()["items"][0]["price"] == 1.5
+
+
+def test_item_of_which_the_store_knows_nothing_can_be_shown(model: Bundle) -> None:
+    values = Shelf().cards(model.item_ids.tolist())
+    values["title"][4], values["in_stock"][[4, 5]] = None, False
+    cards = Cards.of(model, values)
+    assert (cards.title[4], bool(cards.in_stock[4]), bool(cards.in_stock[5])) == ("P4", True, False)
