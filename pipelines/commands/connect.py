@@ -10,7 +10,6 @@ from pipelines.core.errors import ConfigError
 from pipelines.core.mapping import SourceMapping
 from pipelines.io import files, lake, records, sources
 from pipelines.io.catalogue_client import fetch_products
-from pipelines.stages.ingest import refuse_other_shop
 
 log = logging.getLogger(__name__)
 
@@ -68,4 +67,4 @@ def _make_room(root: Path, mapping: SourceMapping, replace: bool) -> None:
         files.remove(root / lake.CLICKSTREAM)
         files.remove(root / lake.PRODUCTS)
         return
-    refuse_other_shop(manifest, mapping)
+    manifest.refuse_other(mapping.name)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from pipelines.core.errors import InputError
+from pipelines.core.errors import ConfigError, InputError
 from pipelines.io import files
 
 CLICKSTREAM: Final = Path("data/raw/clickstream")
@@ -55,6 +55,18 @@ class Manifest:
         content = {"source": self.source, "files": sorted(self.files, key=lambda entry: str(entry["path"]))}
         if not self.path.exists() or files.read_json(self.path) != content:
             files.write_json(self.path, content)
+
+    def refuse_other(self, source: str) -> None:
+        """Never mix two shops in one lake.
+
+        Raises:
+            ConfigError: the folder holds the log of another source.
+        """
+        if self.source != source:
+            raise ConfigError(
+                f"data/raw holds the log of {self.source!r}, but {source!r} is connected: two shops don't mix in one "
+                "lake. Connect it with `python -m pipelines connect --replace`, which starts the lake anew"
+            )
 
     def hashes(self) -> set[str]:
         """The SHA-256 of every file held."""

@@ -43,7 +43,7 @@ def run(context: Context) -> None:
 def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMapping, now: datetime) -> tuple[int, int]:
     """Add the files whose content is new; returns how many, and their rows."""
     manifest = lake.Manifest.read(root / lake.CLICKSTREAM, mapping.name)
-    refuse_other_shop(manifest, mapping)
+    manifest.refuse_other(mapping.name)
     found = sources.log_files(connection.clickstream, root)
     hashes = _hashes(root, found)
     known, added = manifest.hashes(), []
@@ -55,19 +55,6 @@ def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMappi
         manifest.write()
     _keep_mapping(root, connection)
     return len(added), sum(entry["rows"] for entry in added)
-
-
-def refuse_other_shop(manifest: lake.Manifest, mapping: SourceMapping) -> None:
-    """Never mix two shops in one lake.
-
-    Raises:
-        ConfigError: the lake holds the log of another source.
-    """
-    if manifest.source != mapping.name:
-        raise ConfigError(
-            f"data/raw holds the log of {manifest.source!r}, but {mapping.name!r} is connected: two shops don't mix in "
-            "one lake. Connect it with `python -m pipelines connect --replace`, which starts the lake anew"
-        )
 
 
 def _hashes(root: Path, found: list[Path]) -> dict[Path, str]:
