@@ -2,13 +2,13 @@
 
 import argparse
 import logging
-from pathlib import Path
+import re
 from typing import Final
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import files, lake, records, sources
+from pipelines.io import lake, records, sources
 from pipelines.io.catalogue_client import fetch_products
 
 log = logging.getLogger(__name__)
@@ -23,29 +23,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--clickstream", nargs="+", metavar="PATH", help=f"files or folders (default {SIMULATED})")
     parser.add_argument("--catalogue-url", metavar="URL", help="the catalogue's API; none where it comes from the log")
-    parser.add_argument("--replace", action="store_true", help="drop another shop's log from data/raw first")
+    parser.add_argument("--shop", metavar="NAME", help="tells shops of one mapping apart (default: the mapping's name)")
 
 
 def run(context: Context) -> None:
     """Write ``data/source.yaml`` once everything it names has been tried.
 
+    Another shop's raw lake is set aside under ``data/shops``; connecting that shop again brings it back.
+
     Raises:
-        ConfigError: a mapping, path or URL is missing or wrong, or the lake holds another shop's log.
+        ConfigError: a mapping, path or URL is missing or wrong.
         DataQualityError: a file lacks a column that the mapping names.
         ServiceError: the catalogue's API doesn't answer.
     """
     args, root = context.args, context.root
     mapping = sources.load_mapping(args.source, root)
+    if not re.fullmatch(sources.SHOP, shop := args.shop or mapping.name):
+        raise ConfigError(f"the shop's name {shop!r} has other characters than letters, digits, '_', '.' and '-'")
     connection = sources.Connection(
-        source=args.source, clickstream=args.clickstream or [SIMULATED], catalogue_url=args.catalogue_url
+        shop=shop,
+        source=args.source,
+        clickstream=args.clickstream or [SIMULATED],
+        catalogue_url=args.catalogue_url,
     )
     found = sources.log_files(connection.clickstream, root)
     for path in found:
         records.check_header(path, mapping)
     known = _check_catalogue(mapping, connection)
-    _make_room(root, mapping, args.replace)
+    lake.switch(root, shop)
     sources.write_connection(root, connection)
-    log.info("%s: %d files, %s", mapping.name, len(found), known)
+    log.info("%s: %d files, %s", shop, len(found), known)
 
 
 def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> str:
@@ -59,12 +66,3 @@ def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> 
     if not products:
         raise ConfigError(f"{connection.catalogue_url} lists no product")
     return f"{len(products)} products at {connection.catalogue_url}"
-
-
-def _make_room(root: Path, mapping: SourceMapping, replace: bool) -> None:
-    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, mapping.name)
-    if replace and manifest.source != mapping.name:
-        files.remove(root / lake.CLICKSTREAM)
-        files.remove(root / lake.PRODUCTS)
-        return
-    manifest.refuse_other(mapping.name)

@@ -59,7 +59,8 @@ def _connect(context: Context, settings: Settings) -> None:
         if not _is_simulated(context):
             simulate.run(context)
         url = programs.serve_catalogue(context.root)
-        args = argparse.Namespace(**vars(args) | {"clickstream": [f"{SHOP}/clickstream"], "catalogue_url": url})
+        here = {"shop": _name(context), "clickstream": [f"{SHOP}/clickstream"], "catalogue_url": url}
+        args = argparse.Namespace(**vars(args) | here)
     connect.run(Context(args, settings))
 
 
@@ -71,6 +72,12 @@ def _is_simulated(context: Context) -> bool:
     args, there = context.args, files.read_json(description)["parameters"]
     same = all(there[name] == getattr(args, name) for name in ("users", "items", "days", "seed"))
     return same and args.end in (None, datetime.fromisoformat(there["end"]).date())
+
+
+def _name(context: Context) -> str:
+    """A name that changes with the simulation: two of them never mix in one lake."""
+    there = files.read_json(context.root / SHOP / "simulation.json")["parameters"]
+    return "simulated-" + "-".join(str(there[name]) for name in ("users", "items", "days", "seed", "end"))
 
 
 def _show(settings: Settings, address: str, took: dict[str, float]) -> None:

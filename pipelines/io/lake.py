@@ -20,6 +20,9 @@ from pipelines.io import files
 
 CLICKSTREAM: Final = Path("data/raw/clickstream")
 PRODUCTS: Final = Path("data/raw/products")
+RAW: Final = Path("data/raw")
+ASIDE: Final = Path("data/shops")
+"""Where the raw lakes of shops are that were connected before."""
 MAPPING: Final = CLICKSTREAM / "mapping.yaml"
 """A copy of the mapping that the log came with, so that the lake says how to read itself."""
 _DAY: Final = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d\d)\2(\d\d)(?!\d)")
@@ -56,16 +59,16 @@ class Manifest:
         if not self.path.exists() or files.read_json(self.path) != content:
             files.write_json(self.path, content)
 
-    def refuse_other(self, source: str) -> None:
+    def refuse_other(self, shop: str) -> None:
         """Never mix two shops in one lake.
 
         Raises:
-            ConfigError: the folder holds the log of another source.
+            ConfigError: the folder holds the log of another shop.
         """
-        if self.source != source:
+        if self.source != shop:
             raise ConfigError(
-                f"data/raw holds the log of {self.source!r}, but {source!r} is connected: two shops don't mix in one "
-                "lake. Connect it with `python -m pipelines connect --replace`, which starts the lake anew"
+                f"data/raw holds the log of {self.source!r}, but {shop!r} is connected: two shops don't mix in one "
+                "lake. Run `python -m pipelines connect` again: it sets the other one's aside"
             )
 
     def hashes(self) -> set[str]:
@@ -177,3 +180,15 @@ def sweep(folder: Path) -> None:
     """Remove what a killed run left half-written."""
     for leftover in [*folder.rglob(".*.tmp"), *folder.rglob(".*.old")]:
         files.remove(leftover)
+
+
+def switch(root: Path, shop: str) -> None:
+    """Make ``data/raw`` the lake of ``shop``: another shop's is set aside whole, its own comes back if it was."""
+    raw, aside = root / RAW, root / ASIDE
+    held = Manifest.read(root / CLICKSTREAM, shop).source
+    if held != shop:
+        aside.mkdir(parents=True, exist_ok=True)
+        raw.rename(aside / held)
+    if (aside / shop).exists() and not (root / CLICKSTREAM).exists():
+        files.remove(raw)
+        (aside / shop).rename(raw)

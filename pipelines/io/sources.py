@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.mapping import SourceMapping
@@ -15,11 +15,16 @@ BUILT_IN: Final = Path(__file__).parents[1] / "sources"
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 
+SHOP: Final = r"[\w.-]+"
+"""What a shop's name may be: it names a folder."""
+
+
 class Connection(BaseModel):
-    """The connected shop: the mapping's name or path, files or folders of the log, and the catalogue's URL."""
+    """The connected shop: its name, the mapping's name or path, files or folders of the log, the catalogue's URL."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    shop: str = Field(pattern=f"^{SHOP}$")
     source: str
     clickstream: list[str]
     catalogue_url: str | None = None

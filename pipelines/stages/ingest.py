@@ -8,7 +8,6 @@ from typing import Final
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError
-from pipelines.core.mapping import SourceMapping
 from pipelines.io import files, lake, sources
 from pipelines.io.catalogue_client import fetch_products, listing_url
 from pipelines.io.progress import progress
@@ -32,7 +31,7 @@ def run(context: Context) -> None:
     mapping = sources.load_mapping(connection.source, context.root)
     now = datetime.now(UTC)
     lake.sweep(context.root / "data/raw")
-    new, rows = _ingest_log(context.root, connection, mapping, now)
+    new, rows = _ingest_log(context.root, connection, now)
     catalogue = "from the log"
     if mapping.catalogue.origin == "api":
         catalogue = "changed" if _ingest_products(context.root, connection, now) else "unchanged"
@@ -40,10 +39,10 @@ def run(context: Context) -> None:
     log.info("%d new files with %d rows, catalogue %s, %.1f s", new, rows, catalogue, seconds)
 
 
-def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMapping, now: datetime) -> tuple[int, int]:
+def _ingest_log(root: Path, connection: sources.Connection, now: datetime) -> tuple[int, int]:
     """Add the files whose content is new; returns how many, and their rows."""
-    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, mapping.name)
-    manifest.refuse_other(mapping.name)
+    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, connection.shop)
+    manifest.refuse_other(connection.shop)
     found = sources.log_files(connection.clickstream, root)
     hashes = _hashes(root, found)
     known, added = manifest.hashes(), []

@@ -21,6 +21,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_connect_remembers_the_shop(root: Path) -> None:
     assert main(["connect", "--source", "online-retail", "--clickstream", "retail.csv"]) == 0
     assert yaml.safe_load((root / "data/source.yaml").read_text()) == {
+        "shop": "online-retail",
         "source": "online-retail",
         "clickstream": ["retail.csv"],
         "catalogue_url": None,
@@ -54,13 +55,27 @@ def test_connect_needs_the_catalogue_of_a_source_without_one(root: Path, capsys:
     assert "--catalogue-url" in capsys.readouterr().err
 
 
-def test_connect_replaces_another_shop_only_when_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, "clickstream")
-    manifest.write()
-    files.write_text(root / lake.CLICKSTREAM / "2026/01/01/clickstream.csv", "old")
-    arguments = ["connect", "--source", "online-retail", "--clickstream", "retail.csv"]
-    assert main(arguments) == 1
-    assert "--replace" in capsys.readouterr().err
-    assert (root / lake.CLICKSTREAM / "2026/01/01/clickstream.csv").exists()
-    assert main([*arguments, "--replace"]) == 0
+def _first_file(root: Path) -> Path:
+    return root / lake.CLICKSTREAM / "2026/01/01/clickstream.csv"
+
+
+def test_connect_sets_another_shop_aside_and_brings_it_back(root: Path) -> None:
+    lake.Manifest.read(root / lake.CLICKSTREAM, "first").write()
+    files.write_text(_first_file(root), "old")
+    arguments = ["connect", "--source", "online-retail", "--clickstream", "retail.csv", "--shop"]
+    assert main([*arguments, "second"]) == 0
     assert not (root / lake.CLICKSTREAM).exists()
+    assert main([*arguments, "first"]) == 0
+    assert _first_file(root).read_text() == "old"
+
+
+def test_connect_completes_a_switch_that_was_killed_half_way(root: Path) -> None:
+    lake.Manifest.read(root / lake.ASIDE / "first/clickstream", "first").write()
+    arguments = ["connect", "--source", "online-retail", "--clickstream", "retail.csv", "--shop", "first"]
+    assert main(arguments) == 0
+    assert lake.Manifest.read(root / lake.CLICKSTREAM).source == "first"
+
+
+def test_connect_refuses_a_name_that_is_a_path(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["connect", "--source", "online-retail", "--clickstream", "retail.csv", "--shop", "../x"]) == 1
+    assert "'../x'" in capsys.readouterr().err

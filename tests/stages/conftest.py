@@ -27,7 +27,8 @@ def connect(context: Context) -> Callable[..., None]:
     def write(source: str, *clickstream: Path, catalogue_url: str | None = None) -> None:
         path = context.root / "data/source.yaml"
         path.parent.mkdir(exist_ok=True)
-        found = {"source": source, "clickstream": [str(p) for p in clickstream], "catalogue_url": catalogue_url}
+        log = [str(p) for p in clickstream]
+        found = {"shop": source, "source": source, "clickstream": log, "catalogue_url": catalogue_url}
         path.write_text(yaml.safe_dump(found))
 
     return write
