@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 from feast import FeatureStore
 from feast.errors import FeatureServiceNotFoundException
 from feast.repo_operations import apply_total, cli_check_repo
 from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
 
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
@@ -29,15 +31,31 @@ CHUNK: Final = 500  # entities in one read: Redis answers others in between
 Column = np.ndarray[Any, Any]
 
 
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """Turn a server's silence into a ServiceError."""
+    try:
+        yield
+    except RedisError as error:
+        raise ServiceError(f"Redis: {error}") from error
+    except (psycopg.OperationalError, OperationalError) as error:
+        raise ServiceError(f"Postgres: {str(error).splitlines()[0]}") from error
+
+
+@_answered()
 def open_store(settings: Settings) -> FeatureStore:
     """The Feast store of ``feature_repo/`` on the servers that ``settings`` name.
 
     Feast takes them from the environment, so this sets it.
+
+    Raises:
+        ServiceError: Postgres doesn't answer; so do the functions below where a server doesn't.
     """
     os.environ.update(settings.exported())
     return FeatureStore(repo_path=str(settings.root / "feature_repo"))
 
 
+@_answered()
 def apply(store: FeatureStore) -> None:
     """Register what ``feature_repo/definitions.py`` declares, as ``feast apply`` does."""
     repo = store.repo_path
@@ -48,14 +66,23 @@ def apply(store: FeatureStore) -> None:
     store.refresh_registry()
 
 
+@_answered()
 def materialize(store: FeatureStore, end: datetime) -> None:
     """Make the online store hold each entity's newest row up to ``end``, and nothing else of this project's views.
 
     Writes all of them: a corrected row may be older than the last materialization. ``end`` becomes the watermark, also
     where it was later before (another shop's data).
+
+    Raises:
+        ServiceError: nothing was applied or published yet.
     """
+    if not store.list_feature_views():
+        raise ServiceError("the registry holds no feature views: run `make pipeline`")
     with _logged():
-        store.materialize(BEGINNING, end)
+        try:
+            store.materialize(BEGINNING, end)
+        except psycopg.errors.UndefinedTable as error:
+            raise ServiceError(f"{str(error).splitlines()[0]}: run `make pipeline`") from None
     provider = store._get_provider()
     for view in store.list_feature_views():
         source = view.batch_source
@@ -69,6 +96,7 @@ def materialize(store: FeatureStore, end: datetime) -> None:
         store.registry.apply_feature_view(view, store.project)
 
 
+@_answered()
 def historical(store: FeatureStore, service: str, pairs: pa.Table) -> pa.Table:
     """Point-in-time features of ``service`` for ``pairs``, in their order.
 
@@ -165,10 +193,8 @@ class OnlineFeatures:
         length = len(next(iter(rows.values())))
         for start in range(0, length, CHUNK):
             chunk = {key: values[start : start + CHUNK] for key, values in rows.items()}
-            try:
+            with _answered():
                 response = self._store.get_online_features(features, chunk, full_feature_names=True).to_dict()
-            except RedisError as error:
-                raise ServiceError(f"Redis: {error}") from error
             for name in names:  # by name: Feast's order of columns is arbitrary
                 read[name] += response[name]
         return read

@@ -130,6 +130,16 @@ def test_online_before_any_materialization_says_what_to_run(settings: Settings) 
         _ = OnlineFeatures(store, "ranker_v1").as_of
 
 
+@pytest.mark.parametrize("applied", [False, True])
+def test_materialize_before_any_publish_says_what_to_run(applied: bool, settings: Settings) -> None:
+    prepared(settings, [event("u", "i", "view", 0.5)], [])
+    store = feature_store.open_store(settings)
+    if applied:
+        feature_store.apply(store)
+    with pytest.raises(ServiceError, match="make pipeline"):
+        feature_store.materialize(store, day(1))
+
+
 def test_online_without_redis_is_a_service_error(store: feature_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
     store.config.online_store.connection_string = "127.0.0.1:1"
