@@ -98,7 +98,11 @@ def _log_to(settings: Settings, command: str, debug: bool) -> None:
     screen.setFormatter(logging.Formatter(f"{command}: %(message)s"))
     screen.setLevel(logging.DEBUG if debug else settings.log_level.upper())
     root = logging.getLogger()
-    root.handlers = [file, screen]
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(file)
+    root.addHandler(screen)
     root.setLevel(logging.WARNING)
     for package in ("pipelines", "serving"):
         logging.getLogger(package).setLevel(logging.DEBUG)
