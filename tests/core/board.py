@@ -1,0 +1,43 @@
+"""A checkerboard log: user u has viewed the items of u's own parity, all but the one on the diagonal."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.core.bundle import Bundle
+from pipelines.core.columns import EVENT_SCHEMA
+from pipelines.core.fitting import propose_only
+
+SIZE = 12
+START = datetime(2026, 2, 1, tzinfo=UTC)
+CUT = START + timedelta(days=2 * SIZE)
+PARAMS = {
+    "seed": 7,
+    "event_weights": {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "remove_from_cart": 0.0, "purchase": 8.0},
+    "candidates": {
+        "svd": {"factors": 2, "half_life_days": 60, "user_scale": 0.5, "item_scale": 0.4},
+        "covisitation": {"window": 10, "half_life_days": 60, "neighbours": 12},
+        "popularity": {"half_life_days": 7},
+    },
+}
+
+
+def events(*more: dict[str, object]) -> pa.Table:
+    """The log, and ``more`` rows."""
+    rows = [
+        {"user_id": f"u{u:02}", "item_id": f"i{i:02}", "timestamp": START + timedelta(days=u + i)}
+        for u in range(SIZE)
+        for i in range(SIZE)
+        if (u + i) % 2 == 0 and u != i
+    ]
+    numbered = [{"event_id": f"e{n:04}", "event_type": "view", "quantity": 1, **row} for n, row in enumerate(rows)]
+    return pa.Table.from_pylist([*numbered, *more], EVENT_SCHEMA)
+
+
+def bundle(*more: dict[str, object]) -> Bundle:
+    """The sources fitted on the log."""
+    return propose_only(events(*more), CUT, PARAMS, "no file")
+
+
+USERS = np.arange(SIZE, dtype=np.int32)
