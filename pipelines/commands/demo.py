@@ -15,13 +15,15 @@ from typing import Any, Final
 from pipelines import flow
 from pipelines.commands import connect, programs, simulate
 from pipelines.context import Context
-from pipelines.io import duck, files, services
+from pipelines.core.errors import ServiceError
+from pipelines.io import duck, files, registry, services
 from pipelines.settings import VARIABLES, Settings
 
 log = logging.getLogger(__name__)
 
 SHOP: Final = "data/demo"
 K: Final = 5
+PATIENCE_S: Final = 90
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,7 @@ def run(context: Context) -> None:
         flow.run(settings)
     with _timed(took, "service"):
         address = programs.serve(settings, bool(os.environ.get(VARIABLES["api_port"])))
+        _await_champion(settings, address)
     _show(settings, address, took)
 
 
@@ -78,6 +81,19 @@ def _name(context: Context) -> str:
     """A name that changes with the simulation: two of them never mix in one lake."""
     there = files.read_json(context.root / SHOP / "simulation.json")["parameters"]
     return "simulated-" + "-".join(str(there[name]) for name in ("users", "items", "days", "seed", "end"))
+
+
+def _await_champion(settings: Settings, address: str) -> None:
+    """Wait until the service has taken up the champion: one that ran before looks for it every half minute.
+
+    Raises:
+        ServiceError: it didn't within a minute and a half.
+    """
+    champion, deadline = registry.champion(settings.mlflow_tracking_uri), time.monotonic() + PATIENCE_S
+    while (served := _get(f"{address}/ready")["parts"]["model"]["version"]) != str(champion):
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{address} still serves model version {served}, not {champion}: see logs/api.log")
+        time.sleep(1)
 
 
 def _show(settings: Settings, address: str, took: dict[str, float]) -> None:

@@ -66,7 +66,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     try:
         yield Demo(folder, _make(folder, "demo", f"DEMO_ARGS={SMALL}"))
     finally:
-        _make(folder, "down")
+        subprocess.run([sys.executable, "-m", "pipelines", "down", "--purge"], cwd=folder, check=True)
 
 
 def _user(demo: Demo) -> str:
@@ -104,8 +104,8 @@ def test_demo_bad_k_names_the_field(demo: Demo) -> None:
 def test_demo_every_raw_row_is_accounted_for(demo: Demo) -> None:
     simulated = json.loads((demo.folder / "data/demo/simulation.json").read_text(encoding="utf-8"))["counts"]
     summary = json.loads((demo.folder / "data/reports/validation/summary.json").read_text(encoding="utf-8"))
-    assert summary["rows_in"] == simulated["rows"]
-    assert summary["rows_in"] == summary["good"] + summary["quarantined"] + summary["duplicates"]
+    assert summary["rows"] == simulated["rows"]
+    assert summary["rows"] == summary["good"] + summary["quarantined"] + summary["duplicates"]
 
 
 def test_demo_model_beats_popularity(demo: Demo) -> None:
