@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from pipelines.io import services
 from pipelines.settings import Settings
 from tests.conftest import CHECKOUT, pipelines
 
@@ -32,7 +34,7 @@ def _measure(settings: Settings, root: Path, shop: str) -> Iterator[str]:
         source = CHECKOUT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, root / name)
     environ = settings.exported() | {"MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db"}
-    os.environ.update(environ)
+    os.environ.update(environ | {"PYTHONPATH": str(CHECKOUT)})
     connect_shop(root, shop)
     total = 0.0
     for stage in yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]:
@@ -41,6 +43,7 @@ def _measure(settings: Settings, root: Path, shop: str) -> Iterator[str]:
         yield f"{shop}: {stage:9s} {seconds:6.1f} s  {peak / 1024:6.0f} MB"
     metrics = json.loads((root / "data/reports/metrics.json").read_text(encoding="utf-8"))
     ours, popular = metrics["recomart"]["ndcg@10"], metrics["popularity"]["ndcg@10"]
+    services.stop_all(root)
     yield f"{shop}: all       {total:6.1f} s;  NDCG@10 {ours:.4f}, popularity {popular:.4f}, {ours / popular:.1f}×"
 
 
@@ -59,12 +62,8 @@ def connect_shop(root: Path, shop: str) -> None:
 def _run(root: Path, stage: str) -> tuple[float, int]:
     """Seconds and peak memory (KiB) of a stage as a process."""
     started = time.perf_counter()
-    process = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-m", "pipelines", stage],
-        os.environ | {"PYTHONPATH": str(CHECKOUT)},
-        file_actions=[(os.POSIX_SPAWN_OPEN, 2, str(root / "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)],
-    )
-    _, status, usage = os.wait4(process, 0)
+    with (root / "stderr").open("wb") as errors:
+        process = subprocess.Popen([sys.executable, "-m", "pipelines", stage], cwd=root, stdout=errors, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, (root / "stderr").read_text(encoding="utf-8")
     return time.perf_counter() - started, usage.ru_maxrss
