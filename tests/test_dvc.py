@@ -1,5 +1,6 @@
 """dvc.yaml, checked as data."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -43,5 +44,22 @@ def test_dvc_dependency_is_source_or_an_earlier_output(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_dvc_stage_depends_on_its_own_code(name: str) -> None:
-    assert f"pipelines/stages/{name}.py" in STAGES[name]["deps"]
+def test_dvc_stage_depends_on_its_own_code_and_the_core_it_uses(name: str) -> None:
+    own = f"pipelines/stages/{name}.py"
+    used = _core_used(CHECKOUT / own) - {"pipelines/core/columns.py", "pipelines/core/errors.py"}
+    assert {own} | used <= set(STAGES[name]["deps"])
+
+
+def _core_used(path: Path) -> set[str]:
+    """The modules of the core that a file imports, and those that they import."""
+    found: set[str] = set()
+    todo = [path]
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                for module in [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]:
+                    file = module.replace(".", "/") + ".py"
+                    if file.startswith("pipelines/core/") and (CHECKOUT / file).exists() and file not in found:
+                        found.add(file)
+                        todo.append(CHECKOUT / file)
+    return found
