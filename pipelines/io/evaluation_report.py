@@ -12,9 +12,15 @@ ByK = Mapping[int, Mapping[str, float]]
 
 
 def write_metrics(path: Path, models: Mapping[str, ByK], ks: Sequence[int], users: int) -> None:
-    """model -> metric@k -> value, and the number of users, as ``dvc metrics show`` reads it."""
+    """model -> metric@k -> value, and the number of users."""
     values = {m: {f"{name}@{k}": round(by_k[k][name], 6) for name in NAMES for k in ks} for m, by_k in models.items()}
     write_json(path, {**values, "users": users})
+
+
+def write_headlines(folder: Path, models: Mapping[str, ByK], k: int) -> None:
+    """A file for each model with its metrics at one cut-off: a row each in ``dvc metrics show``."""
+    for model, by_k in models.items():
+        write_json(folder / f"{model}.json", {f"{name}@{k}": round(by_k[k][name], 4) for name in NAMES})
 
 
 def write_curves(path: Path, models: Mapping[str, ByK]) -> None:

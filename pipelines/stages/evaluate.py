@@ -51,6 +51,7 @@ def run(context: Context) -> None:
     importance = ranking.importance(bundle.ranker) if bundle.ranker else []
     with replacing(root / "data/reports/evaluation") as folder:
         folder.mkdir()
+        evaluation_report.write_headlines(folder, models, HEADLINE)
         evaluation_report.write_curves(folder / "metric_by_k.csv", models)
         evaluation_report.write_importance(folder / "importance.csv", importance[:25])
         sections = _sections(split, models, ks, _verdicts(ranked, relevant, params.seed), _check(root))
