@@ -1,5 +1,6 @@
-"""Plots of the prepared data as PNG files whose bytes depend on the data alone."""
+"""Plots of the prepared data and of the evaluation as PNG files whose bytes depend on the data alone."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipelines.core.columns import EVENT_TYPES
 from pipelines.io import files
@@ -118,4 +119,28 @@ def long_tail(items: pd.DataFrame) -> Figure:
     right.annotate(f"the top 20 % of items\nhave {fifth:.0f} % of events", (20, fifth), (26, max(5, fifth - 22)))
     right.set(title="Share of the most popular", xlabel="items, most popular first (%)", ylabel="events (%)")
     right.set(xlim=(0, 100), ylim=(0, 101))
+    return figure
+
+
+def evaluation(
+    models: Mapping[str, Mapping[int, Mapping[str, float]]], importance: Sequence[tuple[str, float]]
+) -> Figure:
+    """NDCG and recall by the length of the list for each model, and what the ranker reads most.
+
+    Args:
+        models: model -> cut-off -> metric -> value; the first is ours.
+        importance: input of the ranker -> share of the gain, the most used first.
+    """
+    figure, (left, middle, right) = _figure(14, 4.6, 3, "Evaluation on the newest window")
+    for axis, metric in ((left, "ndcg"), (middle, "recall")):
+        for place, (name, by_k) in enumerate(models.items()):
+            width = 2.6 if place == 0 else 1.4
+            axis.plot(list(by_k), [values[metric] for values in by_k.values()], label=name, linewidth=width)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set(title=f"{metric}@k".replace("ndcg", "NDCG"), xlabel="k (length of the list)", ylim=(0, None))
+    left.legend(fontsize=8)
+    shown = list(reversed(importance[:12]))
+    right.barh([name for name, _ in shown], [share for _, share in shown], color=COLOURS["click"])
+    right.set(title="What the ranker reads", xlabel="share of the gain of all splits")
+    right.tick_params(axis="y", labelsize=7)
     return figure

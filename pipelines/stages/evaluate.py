@@ -14,7 +14,7 @@ from pipelines.core.bundle import Bundle
 from pipelines.core.columns import Col
 from pipelines.core.comparison import BASELINE, OURS, Relevance
 from pipelines.core.errors import ModelError
-from pipelines.io import bundles, evaluation_report, training_data
+from pipelines.io import bundles, evaluation_report, plots, training_data
 from pipelines.io.files import read_json, replacing
 from pipelines.io.progress import progress
 
@@ -54,6 +54,7 @@ def run(context: Context) -> None:
         evaluation_report.write_headlines(folder, models, HEADLINE)
         evaluation_report.write_curves(folder / "metric_by_k.csv", models)
         evaluation_report.write_importance(folder / "importance.csv", importance[:25])
+        plots.save(plots.evaluation(models, importance), folder / "evaluation.png")
         sections = _sections(split, models, ks, _verdicts(ranked, relevant, params.seed), _check(root))
         evaluation_report.write_report(folder / "report.md", sections)
     print(evaluation_report.table(models, HEADLINE))  # noqa: T201

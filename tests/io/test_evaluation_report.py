@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from pipelines.core.metrics import NAMES
-from pipelines.io import evaluation_report
+from pipelines.io import evaluation_report, plots
 
 MODELS = {
     "ours": {k: dict.fromkeys(NAMES, 0.5 / k) for k in (1, 2)},
@@ -28,3 +28,10 @@ def test_curves_have_a_row_for_each_cut_off(tmp_path: Path) -> None:
     header, first, second = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()
     column = header.split(",").index("ndcg_popularity")
     assert [row.split(",")[column] for row in (first, second)] == ["0.250000", "0.125000"]
+
+
+def test_evaluation_plot_depends_on_the_numbers_alone(tmp_path: Path) -> None:
+    for name, models in (("a", MODELS), ("b", MODELS), ("c", {"ours": MODELS["popularity"]})):
+        plots.save(plots.evaluation(models, [("svd_score", 0.7), ("item_age_days", 0.3)]), tmp_path / f"{name}.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
