@@ -2,11 +2,13 @@
 
 import shlex
 import sys
+from pathlib import Path
 
 from pipelines.context import Context
 
 
 def run(context: Context) -> None:
-    """Print one ``export NAME='value'`` a setting, quoted for a shell."""
+    """Print one ``export NAME='value'`` a setting, quoted for a shell, and put this environment's tools first."""
     for name, value in context.settings.exported().items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    sys.stdout.write(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')

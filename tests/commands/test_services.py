@@ -30,7 +30,7 @@ def run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
 def test_env_is_what_a_shell_evaluates(tmp_path: Path) -> None:
     (tmp_path / SERVICES_FILE).parent.mkdir(parents=True)
     (tmp_path / SERVICES_FILE).write_text(ENV)
-    script = f'eval "$({sys.executable} -m pipelines env)" && env'
+    script = f'eval "$({sys.executable} -m pipelines env)" && command -v feast >&2 && env'
     environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
         ["/bin/sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True

@@ -124,8 +124,7 @@ def test_demo_feast_works_by_hand(demo: Demo) -> None:
     listed = subprocess.run(
         ["sh", "-c", f'eval "$({sys.executable} -m pipelines env)" && cd feature_repo && feast feature-views list'],
         cwd=demo.folder,
-        env=os.environ
-        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(demo.folder)},
+        env=os.environ | {"PYTHONPATH": str(demo.folder)},
         capture_output=True,
         text=True,
         check=True,
