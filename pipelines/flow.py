@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines.core.errors import ServiceError
+from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.io import receipts
 from pipelines.settings import Settings
 
@@ -20,8 +20,11 @@ def run(settings: Settings, stage: str | None = None) -> None:
     its stage runs again.
 
     Raises:
+        ConfigError: there is no pipeline here.
         ServiceError: a stage failed; it has said why.
     """
+    if not ((settings.root / "dvc.yaml").exists() and (settings.root / ".dvc").is_dir()):
+        raise ConfigError(f"{settings.root} holds no dvc.yaml and .dvc: run this in the checkout")
     receipts.drop_stale(settings)
     _without_git(settings.root)
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", *([stage] if stage else [])]

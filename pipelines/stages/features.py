@@ -25,9 +25,16 @@ ROW_GROUP = 131_072
 
 
 def run(context: Context) -> None:
-    """Write ``data/features/<view>/date=…/part-0.parquet`` for every view, whole or not at all."""
+    """Write ``data/features/<view>/date=…/part-0.parquet`` for every view, whole or not at all.
+
+    Raises:
+        InputError: nothing has been prepared, or no day of it is complete.
+    """
     started = time.monotonic()
     processed = context.root / "data/processed"
+    for name in ("prepared_interactions.parquet", "products.parquet"):
+        if not (processed / name).exists():
+            raise InputError(f"{processed / name} is missing: run `python -m pipelines prepare`")
     engine = duck.connect("1GB")
     events = engine.read_parquet(processed / "prepared_interactions.parquet")
     products = engine.read_parquet(processed / "products.parquet")

@@ -1,11 +1,13 @@
 """The features stage: files by date."""
 
+from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.context import Context
 from pipelines.core.errors import InputError
 from pipelines.settings import Settings
 from pipelines.stages import features
@@ -67,3 +69,10 @@ def test_features_of_today_only_say_so(root: Settings) -> None:
     with pytest.raises(InputError, match="no complete day"):
         features.run(prepared(root, [event("u", "i0", "view", today)], ITEMS))
     assert not (root.root / "data/features").exists()
+
+
+def test_features_of_an_empty_folder_say_what_to_run(root: Settings) -> None:
+    with pytest.raises(
+        InputError, match=r"prepared_interactions\.parquet is missing: run `python -m pipelines prepare`"
+    ):
+        features.run(Context(Namespace(), root))
