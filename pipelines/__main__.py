@@ -41,6 +41,9 @@ COMMANDS: Final = {
 }
 """Command -> module: a docstring (its help), ``run(context)`` and, where it takes arguments, ``configure(parser)``."""
 
+DISK_FULL: Final = ("No space left on device", "Disk quota exceeded", "disk is full")
+"""How the system, DuckDB and Postgres, and SQLite say it."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0 done, 1 a readable error, 2 wrong usage, 130 interrupted."""
@@ -56,15 +59,30 @@ def main(argv: list[str] | None = None) -> int:
         importlib.import_module(COMMANDS[args.command]).run(Context(args, settings))
         logging.getLogger("pipelines").debug("%s: done in %.1f s", args.command, time.monotonic() - started)
         return 0
-    except RecoMartError as error:
-        logging.getLogger("pipelines").debug("failed", exc_info=True)
-        if args.debug:
+    except Exception as error:
+        readable = _readable(error)
+        if args.debug or readable is None:
             raise
-        print(f"{args.command}: {error}", file=sys.stderr)  # noqa: T201
+        logging.getLogger("pipelines").debug("failed", exc_info=True)
+        print(f"{args.command}: {readable}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
         print(f"{args.command}: interrupted", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _readable(error: Exception) -> str | None:
+    """The line for a person; None for what only a mistake in the code can have raised.
+
+    A full disk shows in whatever was writing, so it is told here: as the system's error, or in a database's words.
+    """
+    if isinstance(error, RecoMartError) and not any(words in str(error) for words in DISK_FULL):
+        return str(error)
+    if any(words in str(error) for words in DISK_FULL):
+        return "the disk is full: free some space and run the same command again, it goes on from what is whole"
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: {error.strerror}: whose is it? This command needs to write there"
+    return None
 
 
 def _parser(name: str | None) -> argparse.ArgumentParser:
@@ -97,6 +115,7 @@ def _log_to(settings: Settings, command: str, debug: bool) -> None:
     screen = logging.StreamHandler()
     screen.setFormatter(logging.Formatter(f"{command}: %(message)s"))
     screen.setLevel(logging.DEBUG if debug else settings.log_level.upper())
+    logging.raiseExceptions = False  # a full disk shall not fill the screen with the log's own tracebacks
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

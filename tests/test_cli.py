@@ -1,13 +1,20 @@
+import errno
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from pipelines.__main__ import COMMANDS
+from pipelines.__main__ import COMMANDS, main
+from pipelines.context import Context
+from pipelines.core.errors import ServiceError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+STAGES = [name for name, module in COMMANDS.items() if module.startswith("pipelines.stages.")]
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +51,36 @@ def test_cli_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
 def test_cli_help_says_what_each_command_does(tmp_path: Path) -> None:
     helped = _run(tmp_path, "--help").stdout
     assert all(command in helped for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/x"),
+        duckdb.IOException('Could not write file "x": No space left on device'),
+        ServiceError("Postgres: could not extend file: No space left on device"),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+)
+def test_cli_full_disk_is_one_readable_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Context) -> None:
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipelines.commands.status.run", fail)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("status: the disk is full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*STAGES, "pipeline", "materialize"])
+def test_cli_command_in_an_empty_folder_says_what_is_missing(command: str, tmp_path: Path) -> None:
+    shutil.copy(CHECKOUT / "params.yaml", tmp_path)
+    done = _run(tmp_path, command)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.slow

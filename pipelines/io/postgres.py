@@ -40,15 +40,14 @@ def connect(settings: Settings) -> Iterator[Connection]:
     """A connection whose transaction commits at the end of the block, or rolls back on an error.
 
     Raises:
-        ServiceError: the server doesn't answer, or refuses.
+        ServiceError: the server doesn't answer, refuses, or goes away in the middle.
     """
     try:
-        connection = psycopg.connect(settings.postgres_conninfo, connect_timeout=10)
+        with psycopg.connect(settings.postgres_conninfo, connect_timeout=10) as connection:
+            yield connection
     except psycopg.OperationalError as error:
         where = f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}"
         raise ServiceError(f"Postgres at {where}: {str(error).strip()}") from None
-    with connection:
-        yield connection
 
 
 def replace_tables(connection: Connection, schema: str, loads: Mapping[str, Load]) -> dict[str, int]:
