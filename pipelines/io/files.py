@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it takes ``path``'s place, on error it goes.
 
     Works for a file and, where the body makes a folder, for a folder: the old one is replaced whole.
+    What a killed process left beside ``path`` goes first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove(temporary)
+    _sweep(path)
     try:
         yield temporary
         if temporary.is_dir() and path.exists():
@@ -30,6 +32,24 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         remove(temporary)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of ``path`` that this process or one that has ended made."""
+    for leftover in path.parent.iterdir():
+        made = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)\.(?:tmp|old)", leftover.name)
+        if made and (int(made[1]) == os.getpid() or not _lives(int(made[1]))):
+            remove(leftover)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def remove(path: Path) -> None:

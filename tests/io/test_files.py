@@ -1,3 +1,5 @@
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,19 @@ def test_replacing_swaps_a_folder_whole(tmp_path: Path) -> None:
         (temporary / "new").touch()
     assert [p.name for p in folder.iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["view"]
+
+
+def test_replacing_removes_what_a_killed_process_left_and_nothing_else(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (tmp_path / f".view.{killed.pid}.tmp").mkdir()
+    (tmp_path / f".view.{killed.pid}.old").touch()
+    alive = [f".view.{os.getppid()}.tmp", f".other.{killed.pid}.tmp"]
+    for name in alive:
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "view") as temporary:
+        temporary.touch()
+    assert {p.name for p in tmp_path.iterdir()} == {"view", *alive}
 
 
 def test_write_json_is_deterministic(tmp_path: Path) -> None:
