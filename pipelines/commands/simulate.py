@@ -36,6 +36,7 @@ def run(context: Context) -> None:
     end = args.end or datetime.now(UTC).date() - timedelta(days=1)
     shop = Shop(args.users, args.items, args.days, args.seed, end)
     _refuse_foreign(out / "clickstream")
+    (out / "simulation.json").unlink(missing_ok=True)  # it comes last: where it is, all that it describes is whole
     with files.replacing(out / "clickstream") as folder:
         folder.mkdir()
         for day, content in progress(shop.files(), "simulated days", args.days):
