@@ -79,8 +79,8 @@ ui: up  ## start the web pages of MLflow and Feast
 test: venv  ## all tests
 	@$(VENV)/bin/python -m pytest
 
-test-fast: venv  ## the tests that take under a minute together
-	@$(VENV)/bin/python -m pytest -m "not slow"
+test-fast: venv  ## the tests that need no server and take under a minute together
+	@$(VENV)/bin/python -m pytest -m "not slow and not services"
 
 lint: venv  ## ruff and mypy
 	@$(VENV)/bin/ruff check .
