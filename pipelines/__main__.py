@@ -49,9 +49,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0 done, 1 a readable error, 2 wrong usage, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     name = next((a for a in argv if not a.startswith("-")), None)
-    parser = _parser(name)
-    args = parser.parse_args(argv)
-    settings = None
+    try:
+        args = _parser(name).parse_args(argv)  # imports the command, which may take long enough to be interrupted
+        return _run(args)
+    except KeyboardInterrupt:
+        print(f"{name or 'pipelines'}: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         settings = Settings.load(Path.cwd(), os.environ)
         _log_to(settings, args.command, debug=args.debug)
@@ -66,9 +72,6 @@ def main(argv: list[str] | None = None) -> int:
         logging.getLogger("pipelines").debug("failed", exc_info=True)
         print(f"{args.command}: {readable}", file=sys.stderr)  # noqa: T201
         return 1
-    except KeyboardInterrupt:
-        print(f"{args.command}: interrupted", file=sys.stderr)  # noqa: T201
-        return 130
 
 
 def _readable(error: Exception) -> str | None:
@@ -123,6 +126,7 @@ def _log_to(settings: Settings, command: str, debug: bool) -> None:
     root.addHandler(file)
     root.addHandler(screen)
     root.setLevel(logging.WARNING)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of what it then raises
     for package in ("pipelines", "serving"):
         logging.getLogger(package).setLevel(logging.DEBUG)
 
