@@ -24,6 +24,9 @@ TYPES: Final = {
     UTC_US: "timestamptz",
 }
 
+LOG: Final = Path("logs/postgres.log")
+"""Of the embedded server."""
+NO_SPACE: Final = "No space left on device"
 BATCH: Final = 65_536
 
 
@@ -42,12 +45,25 @@ def connect(settings: Settings) -> Iterator[Connection]:
     Raises:
         ServiceError: the server doesn't answer, refuses, or goes away in the middle.
     """
+    output = settings.root / LOG
+    began = output.stat().st_size if output.exists() else 0
     try:
         with psycopg.connect(settings.postgres_conninfo, connect_timeout=10) as connection:
             yield connection
     except psycopg.OperationalError as error:
         where = f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}"
-        raise ServiceError(f"Postgres at {where}: {str(error).strip()}") from None
+        raise ServiceError(
+            f"Postgres at {where}: {_disk_full(output, began) or ' '.join(str(error).split())}"
+        ) from None
+
+
+def _disk_full(output: Path, began: int) -> str:
+    """What Postgres says of a full disk once it no longer answers: only its log knows."""
+    if not output.exists():
+        return ""
+    with output.open("rb") as file:
+        file.seek(began)
+        return NO_SPACE if NO_SPACE.encode() in file.read() else ""
 
 
 def replace_tables(connection: Connection, schema: str, loads: Mapping[str, Load]) -> dict[str, int]:
