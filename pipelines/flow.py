@@ -1,10 +1,14 @@
 """Run the stages of ``dvc.yaml``: it alone says what they are and what depends on what."""
 
+import fcntl
 import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.io import receipts
@@ -12,12 +16,40 @@ from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
 
+LOCK: Final = Path("data/cache/.lock")
+DVC_LOCK: Final = Path(".dvc/tmp/lock")
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Hold the checkout's lake alone; another run that connects a shop or runs the pipeline is waited for.
+
+    DVC's own lock is waited for too: it may be that of a plain `dvc repro`, or of one whose starter was killed.
+    """
+    with _locked(root / LOCK):
+        if (root / DVC_LOCK).exists():
+            with _locked(root / DVC_LOCK):
+                pass
+        yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another run in this checkout to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
 
 def run(settings: Settings, stage: str | None = None) -> None:
     """Run every stage whose inputs changed, or those that ``stage`` needs and ``stage`` itself.
 
     A receipt that no longer tells the truth (a database was emptied, another server is named) goes first, so that
-    its stage runs again.
+    its stage runs again. The caller holds ``alone``.
 
     Raises:
         ConfigError: there is no pipeline here.

@@ -5,6 +5,7 @@ import logging
 import re
 from typing import Final
 
+from pipelines import flow
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError
 from pipelines.core.mapping import SourceMapping
@@ -14,12 +15,15 @@ from pipelines.io.catalogue_client import fetch_products
 log = logging.getLogger(__name__)
 
 SIMULATED: Final = "data/demo/clickstream"
+DEFAULT_SOURCE: Final = "clickstream"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the mapping, the log and the catalogue."""
     parser.add_argument(
-        "--source", default="clickstream", help="a mapping of pipelines/sources or a .yaml file (default %(default)s)"
+        "--source",
+        default=DEFAULT_SOURCE,
+        help="a mapping of pipelines/sources or a .yaml file (default %(default)s)",
     )
     parser.add_argument("--clickstream", nargs="+", metavar="PATH", help=f"files or folders (default {SIMULATED})")
     parser.add_argument("--catalogue-url", metavar="URL", help="the catalogue's API; none where it comes from the log")
@@ -27,6 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> None:
+    """Connect the shop, once no other run works on the lake."""
+    with flow.alone(context.root):
+        connect(context)
+
+
+def connect(context: Context) -> None:
     """Write ``data/source.yaml`` once everything it names has been tried.
 
     Another shop's raw lake is set aside under ``data/shops``; connecting that shop again brings it back.
@@ -61,7 +71,9 @@ def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> 
             raise ConfigError(f"source {mapping.name!r} takes its catalogue from the log: leave out --catalogue-url")
         return "catalogue from the log"
     if not connection.catalogue_url:
-        raise ConfigError(f"source {mapping.name!r} needs the catalogue's API: name it with --catalogue-url")
+        raise ConfigError(
+            f"source {mapping.name!r} needs the catalogue's API: name it with --catalogue-url (make: CATALOGUE_URL=…)"
+        )
     products = fetch_products(connection.catalogue_url)
     if not products:
         raise ConfigError(f"{connection.catalogue_url} lists no product")

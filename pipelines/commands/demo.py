@@ -15,7 +15,7 @@ from typing import Any, Final
 from pipelines import flow
 from pipelines.commands import connect, programs, simulate
 from pipelines.context import Context
-from pipelines.core.errors import ServiceError
+from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.io import duck, files, registry, services
 from pipelines.settings import VARIABLES, Settings
 
@@ -37,10 +37,11 @@ def run(context: Context) -> None:
     took: dict[str, float] = {}
     with _timed(took, "services"):
         settings = services.up(context.root, os.environ)
-    with _timed(took, "shop"):
-        _connect(context, settings)
-    with _timed(took, "pipeline"):
-        flow.run(settings)
+    with flow.alone(context.root):
+        with _timed(took, "shop"):
+            _connect(context, settings)
+        with _timed(took, "pipeline"):
+            flow.run(settings)
     with _timed(took, "service"):
         address = programs.serve(settings, bool(os.environ.get(VARIABLES["api_port"])))
         _await_champion(settings, address)
@@ -56,15 +57,21 @@ def _timed(took: dict[str, float], what: str) -> Iterator[None]:
 
 
 def _connect(context: Context, settings: Settings) -> None:
-    """Connect the shop that the arguments name, else the simulated one, made first where it isn't there."""
+    """Connect the shop that the arguments name, else the simulated one, made first where it isn't there.
+
+    Raises:
+        ConfigError: the arguments name a shop by half.
+    """
     args = context.args
+    if args.clickstream is None and (args.source != connect.DEFAULT_SOURCE or args.catalogue_url):
+        raise ConfigError("a shop of your own needs its log: name the files with --clickstream (make: CLICKSTREAM=…)")
     if args.clickstream is None:
         if not _is_simulated(context):
             simulate.run(context)
         url = programs.serve_catalogue(context.root)
         here = {"shop": _name(context), "clickstream": [f"{SHOP}/clickstream"], "catalogue_url": url}
         args = argparse.Namespace(**vars(args) | here)
-    connect.run(Context(args, settings))
+    connect.connect(Context(args, settings))
 
 
 def _is_simulated(context: Context) -> bool:

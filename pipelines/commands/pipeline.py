@@ -13,4 +13,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> None:
     """Run the pipeline."""
-    flow.run(context.settings, context.args.stage)
+    with flow.alone(context.root):
+        flow.run(context.settings, context.args.stage)
