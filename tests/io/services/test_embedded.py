@@ -17,6 +17,8 @@ from pipelines.io import services
 from pipelines.io.services import Status, placement, processes
 from pipelines.settings import SERVICES_FILE, Settings, read_env_file
 
+pytestmark = pytest.mark.slow  # each starts and stops processes
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -55,7 +57,6 @@ def answers(root: Path) -> bool:
         return False
 
 
-@pytest.mark.slow
 def test_life_of_the_embedded_servers(checkout: Path, command: Command) -> None:
     """From nothing, over every kind of crash, to nothing."""
     first = command("up")
@@ -100,7 +101,6 @@ def test_life_of_the_embedded_servers(checkout: Path, command: Command) -> None:
     assert "shut down" in (checkout / "logs/postgres.log").read_text().splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_up_repairs_and_moves(checkout: Path, command: Command) -> None:
     """One data folder, damaged in every way that `up` must mend."""
     command("up")
@@ -172,7 +172,6 @@ def test_up_twice_at_once_starts_one(checkout: Path, command: Command) -> None:
     assert not unfinished.exists()
 
 
-@pytest.mark.slow
 def test_up_stops_a_postgres_without_supervisor(checkout: Path, command: Command) -> None:
     command("up")
     place = placement.place(checkout)

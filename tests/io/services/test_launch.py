@@ -14,6 +14,8 @@ from pipelines.core.errors import ServiceError
 from pipelines.io import services
 from pipelines.io.services import Program, Status, launch, processes
 
+pytestmark = pytest.mark.slow  # each starts and stops processes
+
 SERVER = "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.SimpleHTTPRequestHandler).serve_forever()"
 
 

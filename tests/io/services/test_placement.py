@@ -13,6 +13,8 @@ from pipelines.io import services
 from pipelines.io.services import placement, processes
 from pipelines.settings import Settings
 
+pytestmark = pytest.mark.slow  # each starts and stops processes
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another user")
 
@@ -25,7 +27,6 @@ def add_row(root: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM kept").fetchall()[0][0])
 
 
-@pytest.mark.slow
 @as_root
 def test_up_for_root_in_a_closed_folder_keeps_postgres_outside(checkout: Path, command: Command) -> None:
     checkout.chmod(0o700)
@@ -78,7 +79,6 @@ def test_moved_checkout_keeps_its_data_and_a_copy_starts_anew(checkout: Path) ->
             shutil.rmtree(placement.outside(root), ignore_errors=True)
 
 
-@pytest.mark.slow
 @as_root  # every other test is this one when an ordinary user runs them
 def test_up_and_down_work_for_an_ordinary_user(checkout: Path, environ: dict[str, str]) -> None:
     python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
