@@ -13,6 +13,8 @@ from pipelines.settings import Settings
 from pipelines.stages import features
 from tests.feature_data import START, event, prepared, product, random_events
 
+pytestmark = pytest.mark.slow  # whole stages
+
 ITEMS = [product(f"i{n}", 0) for n in range(4)]
 
 

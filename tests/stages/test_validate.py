@@ -20,6 +20,8 @@ from pipelines.io import files, lake
 from pipelines.stages import ingest, prepare, validate
 from tests.stages.shop import CHECKOUT, fill_lake
 
+pytestmark = pytest.mark.slow  # whole stages
+
 ONLINE_RETAIL = CHECKOUT / "../shared/data/online-retail/online-retail.csv.gz"
 REASONS = {
     "missing_user": {"missing user_id"},
