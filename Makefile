@@ -80,7 +80,7 @@ test: venv  ## all tests
 	@$(VENV)/bin/python -m pytest
 
 test-fast: venv  ## the tests that need no server and take under a minute together
-	@$(VENV)/bin/python -m pytest -m "not slow and not services"
+	@$(VENV)/bin/python -m pytest --numprocesses 2 -m "not slow and not services"
 
 lint: venv  ## ruff and mypy
 	@$(VENV)/bin/ruff check .
