@@ -28,7 +28,7 @@ $(READY): requirements.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
 	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python requirements.txt \
 	  || $(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(VENV)/bin/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'recomart.pth').write_text('$(CURDIR)\n')"
+	@test $(VENV) != .venv || $(VENV)/bin/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'recomart.pth').write_text('$(CURDIR)\n')"
 	@touch $@
 
 lock: venv  ## resolve pyproject.toml into requirements.txt
