@@ -4,6 +4,7 @@ import logging
 import sys
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from pipelines.core.errors import ServiceError
 from pipelines.io import services
@@ -77,8 +78,8 @@ def serve_pages(settings: Settings) -> dict[str, str]:
 def _own_or_free(root: Path, name: str, wanted: int) -> int:
     """The port that the program has already, else ``wanted``, else the next free one."""
     for status in services.running(root):
-        if status.name == name:
-            return int(status.address.rstrip("/").split("/products")[0].split("/health")[0].rpartition(":")[2])
+        if status.name == name and (own := urlsplit(status.address).port):
+            return own
     port = next((p for p in range(wanted, wanted + NEXT_PORTS) if is_free(p)), None)
     if port is None:
         raise ServiceError(f"{name}: no port from {wanted} to {wanted + NEXT_PORTS - 1} is free")
