@@ -26,7 +26,10 @@ def run(settings: Settings) -> Iterator[str]:
             yield f"{shop}: left out, {ONLINE_RETAIL} is not there"
             continue
         with tempfile.TemporaryDirectory(prefix="recomart-bench-") as folder:
-            yield from _measure(settings, Path(folder), shop)
+            try:
+                yield from _measure(settings, Path(folder), shop)
+            finally:
+                services.stop_all(Path(folder))
 
 
 def _measure(settings: Settings, root: Path, shop: str) -> Iterator[str]:
@@ -43,7 +46,6 @@ def _measure(settings: Settings, root: Path, shop: str) -> Iterator[str]:
         yield f"{shop}: {stage:9s} {seconds:6.1f} s  {peak / 1024:6.0f} MB"
     metrics = json.loads((root / "data/reports/metrics.json").read_text(encoding="utf-8"))
     ours, popular = metrics["recomart"]["ndcg@10"], metrics["popularity"]["ndcg@10"]
-    services.stop_all(root)
     yield f"{shop}: all       {total:6.1f} s;  NDCG@10 {ours:.4f}, popularity {popular:.4f}, {ours / popular:.1f}×"
 
 

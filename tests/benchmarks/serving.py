@@ -25,21 +25,26 @@ REQUESTS = 1_000
 def run(settings: Settings) -> Iterator[str]:
     """Yield the start-up and the latencies, one client, ten items, 2,500 users in turn."""
     with tempfile.TemporaryDirectory(prefix="recomart-bench-") as folder:
-        root = Path(folder)
-        _build(root, settings)
-        own = settings.model_copy(update={"root": root, "mlflow_tracking_uri": f"sqlite:///{root}/mlflow.db"})
-        started = time.perf_counter()
-        address = programs.serve(own, port_is_asked_for=False)
-        ready = time.perf_counter() - started
-        users = [f"/recommend?user_id=U{n:05d}&k=10" for n in range(1, REQUESTS + 1)]
-        sample = _get(address, users[:1])[1][0]
-        (root / "answer.json").write_bytes(sample)
-        constant = _serve_constant(root)
-        ours, theirs = _latencies(address, users), _latencies(constant, ["/"] * REQUESTS)
-        yield f"start to ready {ready:.1f} s"
-        yield f"/recommend k=10        p50 {ours[0]:.1f} ms, p99 {ours[1]:.1f} ms"
-        yield f"the same JSON, constant p50 {theirs[0]:.1f} ms, p99 {theirs[1]:.1f} ms"
-        services.stop_all(root)
+        try:
+            yield from _measure(settings, Path(folder))
+        finally:
+            services.stop_all(Path(folder))
+
+
+def _measure(settings: Settings, root: Path) -> Iterator[str]:
+    _build(root, settings)
+    own = settings.model_copy(update={"root": root, "mlflow_tracking_uri": f"sqlite:///{root}/mlflow.db"})
+    started = time.perf_counter()
+    address = programs.serve(own, port_is_asked_for=False)
+    ready = time.perf_counter() - started
+    users = [f"/recommend?user_id=U{n:05d}&k=10" for n in range(1, REQUESTS + 1)]
+    sample = _get(address, users[:1])[1][0]
+    (root / "answer.json").write_bytes(sample)
+    constant = _serve_constant(root)
+    ours, theirs = _latencies(address, users), _latencies(constant, ["/"] * REQUESTS)
+    yield f"start to ready {ready:.1f} s"
+    yield f"/recommend k=10        p50 {ours[0]:.1f} ms, p99 {ours[1]:.1f} ms"
+    yield f"the same JSON, constant p50 {theirs[0]:.1f} ms, p99 {theirs[1]:.1f} ms"
 
 
 def _build(root: Path, settings: Settings) -> None:
