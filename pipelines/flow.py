@@ -1,6 +1,5 @@
 """Run the stages of ``dvc.yaml``: it alone says what they are and what depends on what."""
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.core.errors import ConfigError, ServiceError
-from pipelines.io import receipts
+from pipelines.io import files, receipts
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LOCK: Final = Path("data/cache/.lock")
 DVC_LOCK: Final = Path(".dvc/tmp/lock")
+OTHER: Final = "another run in this checkout to end"
 
 
 @contextmanager
@@ -26,22 +26,10 @@ def alone(root: Path) -> Iterator[None]:
 
     DVC's own lock is waited for too: it may be that of a plain `dvc repro`, or of one whose starter was killed.
     """
-    with _locked(root / LOCK):
+    with files.locked(root / LOCK, OTHER):
         if (root / DVC_LOCK).exists():
-            with _locked(root / DVC_LOCK):
+            with files.locked(root / DVC_LOCK, OTHER):
                 pass
-        yield
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another run in this checkout to end")
-            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -27,12 +27,7 @@ def exclusive(root: Path) -> Iterator[None]:
     """Hold the checkout's services alone; a second `up` or `down` waits here for the first."""
     (root / RUN).mkdir(parents=True, exist_ok=True)
     (root / RUN).chmod(0o700)
-    with (root / RUN / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another command that starts or stops services here")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with files.locked(root / RUN / ".lock", "another command that starts or stops services here"):
         yield
 
 
