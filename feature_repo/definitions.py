@@ -24,6 +24,16 @@ def windowed_counts(*windows: str) -> list[Field]:
     ]
 
 
+def table_of(view: str) -> PostgreSQLSource:
+    """The table of a view version, loaded by `python -m pipelines publish`. Source and table carry the version."""
+    return PostgreSQLSource(
+        name=f"{view}_source",
+        table=f"features.{view}",
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created_timestamp",
+    )
+
+
 # Entities
 
 user = Entity(
@@ -31,32 +41,12 @@ user = Entity(
 )
 item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING, description="A product of the shop")
 
-# Sources: one table a view version, loaded by `python -m pipelines publish`
+# Sources: one table a view version
 
-user_activity_v1_source = PostgreSQLSource(
-    name="user_activity_v1_source",
-    table="features.user_activity_v1",
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created_timestamp",
-)
-item_activity_v1_source = PostgreSQLSource(
-    name="item_activity_v1_source",
-    table="features.item_activity_v1",
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created_timestamp",
-)
-user_item_activity_v1_source = PostgreSQLSource(
-    name="user_item_activity_v1_source",
-    table="features.user_item_activity_v1",
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created_timestamp",
-)
-item_profile_v1_source = PostgreSQLSource(
-    name="item_profile_v1_source",
-    table="features.item_profile_v1",
-    timestamp_field="event_timestamp",
-    created_timestamp_column="created_timestamp",
-)
+user_activity_v1_source = table_of("user_activity_v1")
+item_activity_v1_source = table_of("item_activity_v1")
+user_item_activity_v1_source = table_of("user_item_activity_v1")
+item_profile_v1_source = table_of("item_profile_v1")
 
 # Feature views
 
