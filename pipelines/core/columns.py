@@ -62,3 +62,6 @@ PRODUCT_SCHEMA: Final = pa.schema(
     ]
 )
 """A catalogue entry as it was known from ``valid_from`` on; several rows of an item are its history."""
+
+CANCELLATION_SCHEMA: Final = EVENT_SCHEMA.remove(EVENT_SCHEMA.get_field_index(Col.EVENT_TYPE))
+"""A purchase taken back, wholly or in part: ``quantity`` is how many pieces came back (at least 1)."""

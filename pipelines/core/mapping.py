@@ -1,5 +1,6 @@
 """How a shop's log maps to canonical events: the typed form of ``pipelines/sources/*.yaml``."""
 
+import codecs
 import re
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,11 +15,23 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+def _codec(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"Python knows no encoding {name!r}") from None
+    return name
+
+
 class Format(_Frozen):
-    """The form of CSV files; Parquet needs none. ``encoding`` is a Python codec."""
+    """The form of CSV files; Parquet needs none. ``encoding`` is a Python codec.
+
+    With a decimal comma, points group digits: ``1.234,50``.
+    """
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: str = "utf-8"
+    encoding: Annotated[str, AfterValidator(_codec)] = "utf-8"
+    decimal: Literal[".", ","] = "."
 
 
 class Column(_Frozen):
@@ -97,10 +110,9 @@ def _regex(pattern: str) -> str:
 Regex = Annotated[str, AfterValidator(_regex)]
 
 
-class Filter(_Frozen):
-    """Rows of the log that are no events of a recommender: exactly one test on one column, and the reason to record."""
+class Test(_Frozen):
+    """Exactly one test on one column of the log."""
 
-    reason: str = Field(min_length=1)
     column: str
     is_in: list[str] | None = None
     starts_with: str | None = None
@@ -119,7 +131,13 @@ class Filter(_Frozen):
     @property
     def test(self) -> dict[str, Any]:
         """The one test: its name and operand."""
-        return self.model_dump(exclude={"reason", "column"}, exclude_none=True)
+        return self.model_dump(include=set(Test.model_fields) - {"column"}, exclude_none=True)
+
+
+class Filter(Test):
+    """Rows of the log that are no events of a recommender, and the reason to record."""
+
+    reason: str = Field(min_length=1)
 
 
 class Catalogue(_Frozen):
@@ -138,6 +156,20 @@ class Catalogue(_Frozen):
         return self
 
 
+class Checks(_Frozen):
+    """What the newest complete day must be like; ``stop_on`` names those whose failure ends the run, others warn.
+
+    ``max_age_days``: how old the newest event may be when the newest file arrives (None: not checked).
+    ``volume``: least and most events of the day as multiples of the mean of the seven days before.
+    ``max_drift``: the largest population stability index of a column's distribution against those seven days.
+    """
+
+    max_age_days: float | None = Field(None, gt=0)
+    volume: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]] = (0.1, 10.0)
+    max_drift: float = Field(0.25, gt=0)
+    stop_on: list[Literal["freshness", "volume", "drift"]] = ["volume"]
+
+
 class SourceMapping(_Frozen):
     """How one shop's log maps to canonical events. See ``data/README.md`` for each field."""
 
@@ -148,9 +180,11 @@ class SourceMapping(_Frozen):
     event_type: EventType
     timestamp: Timestamp
     filters: list[Filter] = []
+    cancellations: Test | None = None
     currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
     catalogue: Catalogue
     max_bad_share: float = Field(0.1, ge=0, le=1)
+    checks: Checks = Checks()
 
     @classmethod
     def parse(cls, value: Any, origin: str) -> "SourceMapping":
@@ -177,5 +211,6 @@ class SourceMapping(_Frozen):
         fields = [name for name in Columns.model_fields if name not in self.optional]
         names = [column.column for name in fields if (column := self.column(name))]
         names += [self.timestamp.column, *(f.column for f in self.filters)]
+        names += [self.cancellations.column] if self.cancellations else []
         names += [name for name in (self.event_type.column, self.catalogue.title, self.catalogue.price) if name]
         return list(dict.fromkeys(names))
