@@ -31,7 +31,11 @@ _CHUNK: Final = 1 << 20
 
 @dataclass
 class Manifest:
-    """What a folder of the raw lake holds: one entry a file, with path, source, sha256, bytes, rows and time."""
+    """What a folder of the raw lake holds: one entry a file, with path, source, sha256, bytes, rows and time.
+
+    ``withdrawn`` (the time) marks a file that no stage reads; ``repairs: true`` one whose rows each stand for a
+    quarantined row, named by ``_file`` and ``_line``.
+    """
 
     path: Path
     source: str
@@ -71,8 +75,16 @@ class Manifest:
                 "lake. Run `python -m pipelines connect` again: it sets the other one's aside"
             )
 
+    def active(self) -> list[dict[str, Any]]:
+        """The entries that stages read: those that weren't withdrawn."""
+        return [entry for entry in self.files if "withdrawn" not in entry]
+
+    def active(self) -> list[dict[str, Any]]:
+        """The entries that stages read: all but the withdrawn ones."""
+        return [entry for entry in self.files if "withdrawn" not in entry]
+
     def hashes(self) -> set[str]:
-        """The SHA-256 of every file held."""
+        """The SHA-256 of every file held, withdrawn ones included."""
         return {entry["sha256"] for entry in self.files}
 
     def free_path(self, day: date, stem: str, suffix: str) -> str:
