@@ -24,6 +24,7 @@ VARIABLES: Final = {
     "postgres_sslmode": "POSTGRES_SSLMODE",
     "redis_url": "REDIS_URL",
     "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "catalogue_token": "RECOMART_CATALOGUE_TOKEN",
     "api_host": "RECOMART_API_HOST",
     "api_port": "RECOMART_API_PORT",
     "log_level": "RECOMART_LOG_LEVEL",
@@ -45,6 +46,7 @@ class Settings(BaseModel):
     postgres_sslmode: str = "prefer"
     redis_url: str | None = Field(None, repr=False)
     mlflow_tracking_uri: str
+    catalogue_token: str | None = Field(None, repr=False)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
     log_level: str = "INFO"

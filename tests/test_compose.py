@@ -48,6 +48,10 @@ def test_compose_sets_only_variables_that_settings_read(name: str) -> None:
     assert {"POSTGRES_HOST", "REDIS_URL", "MLFLOW_TRACKING_URI"} <= environment <= set(VARIABLES.values())
 
 
+def test_compose_passes_the_catalogues_token_on() -> None:
+    assert SERVICES["pipeline"]["environment"]["RECOMART_CATALOGUE_TOKEN"] == "${RECOMART_CATALOGUE_TOKEN:-}"
+
+
 @pytest.mark.parametrize("name", ["mlflow", "api", "pipeline"])
 def test_compose_build_targets_exist(name: str) -> None:
     build = SERVICES[name]["build"]

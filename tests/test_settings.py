@@ -38,7 +38,9 @@ def test_settings_exports_redis_in_feasts_form(tmp_path: Path) -> None:
 
 
 def test_settings_repr_hides_secrets(tmp_path: Path) -> None:
-    settings = Settings.load(tmp_path, {"POSTGRES_PASSWORD": "hunter2", "REDIS_URL": "redis://:hunter2@h"})
+    secrets = {"POSTGRES_PASSWORD": "hunter2", "REDIS_URL": "redis://:hunter2@h", "RECOMART_CATALOGUE_TOKEN": "hunter2"}
+    settings = Settings.load(tmp_path, secrets)
+    assert settings.catalogue_token == "hunter2"
     assert "hunter2" not in repr(settings)
 
 
