@@ -1,50 +1,83 @@
 """The shop's catalogue over HTTP: all of it, page by page, whatever hiccups the API has."""
 
+import json
 import logging
-from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+import re
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_exponential,
-)
 
+from pipelines.core import paging as pages
 from pipelines.core.errors import ServiceError
+from pipelines.core.paging import Page, Paging, Product, Reading
+from pipelines.io.catalogue_cache import Kept, KeptPage
+from pipelines.io.catalogue_http import Answer, Api, Patience, shown
 
 log = logging.getLogger(__name__)
 
-PAGE: Final = 100
-ATTEMPTS: Final = 5
-TIMEOUT_S: Final = 10.0
-LONGEST_WAIT_S: Final = 30.0
+READINGS: Final = 4
+"""How often a list that changes while it is read is begun anew before it is given up."""
+MOST_PAGES: Final = 100_000
 
 
-def fetch_products(url: str) -> list[dict[str, Any]]:
+def fetch_products(
+    url: str,
+    *,
+    paging: Paging = "skip",
+    token: str | None = None,
+    cache: Path | None = None,
+    patience: Patience = Patience(),  # noqa: B008  frozen
+) -> list[Product]:
     """Fetch every product as the API gives it, in its order.
 
-    Takes a plain list (FakeStore) or an envelope with ``products`` and ``total`` (DummyJSON), paged by ``limit`` and
-    ``skip``; an API that ignores them gives its list once. ``url`` without a path means ``/products``.
+    Takes a plain list (FakeStore) or an object that holds one and its ``total`` (DummyJSON), and follows a link to the
+    next page; an API that ignores the paging gives its list once. ``url`` without a path means ``/products``.
+
+    Args:
+        url: the address of the product list.
+        paging: how the API wants to be asked for a page.
+        token: a bearer token; sent to the host of ``url`` only.
+        cache: a folder where pages are kept: what didn't change is not sent again, and after a failure only what is
+            missing is fetched.
+        patience: when to try again, and when to give up.
 
     Raises:
-        ServiceError: the API doesn't answer, refuses, or answers with something else; the text names URL and reason.
+        ConfigError: the token can't be sent.
+        ServiceError: the API doesn't answer, refuses, answers with something else, or its list doesn't keep still; the
+            text names URL and reason.
     """
     url = listing_url(url)
-    found: dict[str, dict[str, Any]] = {}
-    skip = 0
-    with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client:
-        while True:
-            page, total = _page(_get(client, url, {"limit": PAGE, "skip": skip}), url)
-            before = len(found)
-            for product in page:
-                found.setdefault(str(product.get("id")), product)
-            skip += len(page)
-            if len(found) == before or (total is not None and skip >= total):
-                return list(found.values())
+    with _Pages(url, paging, token, cache, patience) as source:
+        previous: list[Product] | None = None
+        for number in range(READINGS):
+            reading = _read(source, paging, anew=number > 0)
+            if reading.is_cut:
+                source.end(whole=False)
+                raise ServiceError(_cut(url, paging, reading))
+            if reading.doubt is None or previous == reading.products:
+                if reading.doubt:  # twice the same: the API is like this
+                    log.warning("%s: %s", shown(url), reading.doubt)
+                source.end(whole=True)
+                return reading.products
+            log.info("%s: %s, so it is read anew", shown(url), reading.doubt)
+            previous = reading.products
+        source.end(whole=False)
+        raise ServiceError(
+            f"catalogue: {shown(url)} changed each of the {READINGS} times it was read ({reading.doubt}): "
+            "run the same command again when it is quiet"
+        )
+
+
+def _cut(url: str, paging: Paging, reading: Reading) -> str:
+    other = "page" if paging == "skip" else "skip"
+    return (
+        f"catalogue: {shown(url)} has more than the {len(reading.products)} products that it gives for every page: "
+        f"it may page the other way, so connect it with --catalogue-paging {other}"
+    )
 
 
 def listing_url(url: str) -> str:
@@ -53,59 +86,107 @@ def listing_url(url: str) -> str:
     Raises:
         ServiceError: ``url`` is not an HTTP address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        raise ServiceError(f"catalogue: {shown(url)!r} is not an address") from None
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ServiceError(f"catalogue: {url!r} is not an http:// or https:// address")
+        raise ServiceError(f"catalogue: {shown(url)!r} is not an http:// or https:// address")
     return urlunsplit(parts._replace(path=parts.path if parts.path.strip("/") else "/products"))
 
 
-def _get(client: httpx.Client, url: str, params: dict[str, int]) -> httpx.Response:
-    """GET with retries on a refused connection, a timeout, 429 and 5xx."""
+def _read(source: "_Pages", paging: Paging, anew: bool) -> Reading:
+    """Read the list once.
+
+    Raises:
+        ServiceError: a page fails; the text says what came before it.
+    """
+    reading = Reading(paging)
     try:
-        for attempt in Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_wait,
-            retry=retry_if_exception(_passes),
-            before_sleep=before_sleep_log(log, logging.DEBUG),
-            reraise=True,
-        ):
-            with attempt:
-                response = client.get(url, params=params)
-                response.raise_for_status()
-        return response
-    except httpx.HTTPStatusError as error:
-        raise ServiceError(f"catalogue: {error.request.url} answered {error.response.status_code}") from None
-    except httpx.HTTPError as error:
-        raise ServiceError(
-            f"catalogue: {url} doesn't answer ({error or type(error).__name__}); is it running? "
-            "`python -m pipelines catalogue` serves the simulated one"
-        ) from None
+        while (query := reading.query()) is not None:
+            if reading.pages == MOST_PAGES:
+                raise ServiceError(f"catalogue: {shown(source.url)} has no end after {MOST_PAGES} pages")
+            reading.add(source.page(query, anew))
+    except ServiceError as error:
+        if not reading.pages:
+            raise
+        came = f"{len(reading.products)} products on {reading.pages} pages came before"
+        kept = " and are kept: the same command goes on from there" if source.keeps else ""
+        raise ServiceError(f"{error}; {came}{kept}") from None
+    return reading
 
 
-def _passes(error: BaseException) -> bool:
-    """Whether an error is likely to pass by itself."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code == 429 or error.response.status_code >= 500
-    return isinstance(error, httpx.TransportError)
+class _Pages(AbstractContextManager["_Pages"]):
+    """The pages of one list: kept ones where they are still right, else from the API."""
+
+    def __init__(self, url: str, paging: Paging, token: str | None, cache: Path | None, patience: Patience) -> None:
+        self.url = self._last = url
+        self.keeps = cache is not None
+        self._api = Api(url, token, patience)
+        self._kept = Kept(cache, f"{paging} {url}") if cache else None
+        if self._kept:
+            self._kept.begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._api.__exit__(kind, error, at)
+
+    def page(self, query: dict[str, int] | str, anew: bool) -> Page:
+        """One page.
+
+        Args:
+            query: parameters for the list's address, or an address relative to the last page's.
+            anew: whether no kept page may stand in without the API's word.
+
+        Raises:
+            ServiceError: the API doesn't give it, or gives something else.
+        """
+        url = self._address(query)
+        kept = self._kept.get(url) if self._kept else None
+        if kept and self._kept and not kept.etag and not anew and self._kept.is_current(url):
+            return self._parse(kept)
+        answer = self._api.get(url, kept.etag if kept else None)
+        if answer.status == httpx.codes.NOT_MODIFIED:
+            if kept is None:
+                raise ServiceError(f"catalogue: {shown(url)} answered 304, though nothing of it is kept")
+            return self._parse(kept)
+        came = KeptPage(_json(answer), answer.url, answer.etag, answer.link)
+        page = self._parse(came)
+        if self._kept:
+            self._kept.put(url, came)
+        return page
+
+    def _address(self, query: dict[str, int] | str) -> str:
+        if isinstance(query, str):
+            return urljoin(self._last, query)
+        return str(httpx.URL(self.url).copy_merge_params(query))
+
+    def _parse(self, page: KeptPage) -> Page:
+        self._last = page.base
+        try:
+            return pages.parse(page.body, page.link)
+        except ValueError as error:
+            raise ServiceError(f"catalogue: {shown(page.base)} answered {error}") from None
+
+    def end(self, whole: bool) -> None:
+        """Nothing is missing any more, or what came is of no use: the next fetch asks for every page."""
+        if self._kept:
+            self._kept.end(whole)
 
 
-def _wait(state: RetryCallState) -> float:
-    """What ``Retry-After`` asks for, else 0.2, 0.4, 0.8 … seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, httpx.HTTPStatusError):
-        asked = error.response.headers.get("Retry-After", "")
-        if asked.isdigit():
-            return min(float(asked), LONGEST_WAIT_S)
-    return float(wait_exponential(multiplier=0.2, max=LONGEST_WAIT_S)(state))
+def _json(answer: Answer) -> Any:
+    """The JSON of an answer; halves of characters, which no file can hold, become question marks.
 
-
-def _page(response: httpx.Response, url: str) -> tuple[list[dict[str, Any]], int | None]:
-    """The products of an answer and, of an envelope, how many there are in all."""
+    Raises:
+        ServiceError: it is something else.
+    """
     try:
-        body = response.json()
-    except ValueError:
-        raise ServiceError(f"catalogue: {response.url} answered something that is not JSON") from None
-    products, total = (body.get("products"), body.get("total")) if isinstance(body, dict) else (body, None)
-    if not isinstance(products, list) or not all(isinstance(product, dict) for product in products):
-        raise ServiceError(f"catalogue: {url} answered neither a list of products nor an object with one")
-    return products, total if isinstance(total, int) else None
+        value = json.loads(answer.body)
+        if re.search(rb"\\u[dD][89a-fA-F]", answer.body):
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return value
+    except (ValueError, RecursionError):
+        raise ServiceError(f"catalogue: {shown(answer.url)} answered something that is not JSON") from None

@@ -1,19 +1,28 @@
-"""A small catalogue API over a JSON file, in FakeStore's shape or DummyJSON's envelope."""
+"""A small catalogue API over a JSON file: a plain list as FakeStore's or an object as DummyJSON's, paged either way."""
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 
 from pipelines.core.errors import InputError
 
+PER_PAGE: Final = 100
 
-def create_catalogue(path: Path, envelope: bool = False) -> FastAPI:
+
+def create_catalogue(path: Path, envelope: bool = False, token: str | None = None) -> FastAPI:
     """An application with ``/products``, ``/products/{id}`` and ``/health``.
 
-    The file is read anew when it changes. ``limit`` 0 means all, as FakeStore has it.
+    ``/products`` takes ``limit`` and ``skip`` (0, the default limit, means all, as FakeStore has it), or ``page`` from
+    1 and ``per_page``. The file is read anew when it changes.
+
+    Args:
+        path: the file, a JSON list of products.
+        envelope: answer with an object that holds the list and its total, not with the list.
+        token: the bearer token to demand of who asks for products; None lets everybody in.
 
     Raises:
         InputError: the file is missing or not a JSON list.
@@ -21,14 +30,27 @@ def create_catalogue(path: Path, envelope: bool = False) -> FastAPI:
     app = FastAPI(title="Catalogue", openapi_url=None)
     shelf = _Shelf(path)
 
-    @app.get("/products")
-    def products(request: Request, limit: int = Query(0, ge=0), skip: int = Query(0, ge=0)) -> Response:
-        everything = shelf.products()
-        page = everything[skip : skip + limit if limit else None]
-        full = {"products": page, "total": len(everything), "skip": skip, "limit": limit or len(everything)}
-        return _tagged(request, full if envelope else page)
+    def admit(request: Request) -> None:
+        given = request.headers.get("Authorization", "").encode()
+        if token is not None and not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
-    @app.get("/products/{product_id}")
+    @app.get("/products", dependencies=[Depends(admit)])
+    def products(
+        request: Request,
+        limit: int = Query(0, ge=0),
+        skip: int = Query(0, ge=0),
+        page: int | None = Query(None, ge=1),
+        per_page: int = Query(PER_PAGE, ge=1),
+    ) -> Response:
+        everything = shelf.products()
+        if page is not None:
+            return _page(request, everything, page, per_page, envelope)
+        part = everything[skip : skip + limit if limit else None]
+        full = {"products": part, "total": len(everything), "skip": skip, "limit": limit or len(everything)}
+        return _tagged(request, full if envelope else part)
+
+    @app.get("/products/{product_id}", dependencies=[Depends(admit)])
     def product(request: Request, product_id: str) -> Response:
         for candidate in shelf.products():
             if str(candidate["id"]) == product_id:
@@ -40,6 +62,18 @@ def create_catalogue(path: Path, envelope: bool = False) -> FastAPI:
         return {"status": "ok", "products": len(shelf.products())}
 
     return app
+
+
+def _page(request: Request, everything: list[Any], page: int, per_page: int, envelope: bool) -> Response:
+    """A numbered page; a plain list has a ``Link`` to the next one."""
+    pages = -(-len(everything) // per_page)
+    part = everything[(page - 1) * per_page : page * per_page]
+    full = {"products": part, "total": len(everything), "page": page, "total_pages": pages}
+    response = _tagged(request, full if envelope else part)
+    if page < pages and not envelope:
+        following = request.url.include_query_params(page=page + 1, per_page=per_page)
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
 
 
 class _Shelf:

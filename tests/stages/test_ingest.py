@@ -13,7 +13,6 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, ServiceError
-from pipelines.io import catalogue_client
 from pipelines.stages import ingest
 
 Connect = Callable[..., None]
@@ -127,10 +126,7 @@ def test_ingest_refuses_to_mix_two_shops(context: Context, connect: Connect, sho
         ingest.run(context)
 
 
-def test_ingest_keeps_the_log_when_the_catalogue_is_down(
-    context: Context, connect: Connect, shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalogue_client, "ATTEMPTS", 1)
+def test_ingest_keeps_the_log_when_the_catalogue_is_down(context: Context, connect: Connect, shop: Path) -> None:
     connect("clickstream", shop / "log", catalogue_url="http://127.0.0.1:9")
     with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9"):
         ingest.run(context)
