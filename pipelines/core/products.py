@@ -1,47 +1,61 @@
 """The catalogue in canonical form: checked entries of an API's snapshots, or derived from the log."""
 
-from collections.abc import Iterable
-from datetime import datetime
+import math
 from typing import Any
 
 import ibis
-import pyarrow as pa
 from ibis import _
 from ibis.expr.types import Table
 
-from pipelines.core.columns import PRODUCT_SCHEMA, Col
+from pipelines.core.columns import Col
 from pipelines.core.validation import clean, number
 
 Product = dict[str, Any]
 
 
-def check_product(given: Product) -> tuple[Product, list[str]]:
+def check_product(given: Any) -> tuple[Product, list[str]]:
     """A canonical product (without ``valid_from``) from FakeStore's or DummyJSON's shape, and what is wrong with it."""
-    rating = given.get("rating")
+    entry: Product = given if isinstance(given, dict) else {}
+    rating = entry.get("rating")
     rate, count = (rating.get("rate"), rating.get("count")) if isinstance(rating, dict) else (rating, None)
     product = {
-        Col.ITEM_ID: _text(given.get("id")),
-        Col.TITLE: _text(given.get("title")),
-        Col.CATEGORY: _text(given.get("category")),
-        Col.PRICE: _number(given.get("price")),
-        "description": _text(given.get("description")),
-        "image": _text(given.get("image") or given.get("thumbnail")),
+        Col.ITEM_ID: _text(entry.get("id")),
+        Col.TITLE: _text(entry.get("title")),
+        Col.CATEGORY: _text(entry.get("category")),
+        Col.PRICE: _number(entry.get("price")),
+        "description": _text(entry.get("description")),
+        "image": _text(entry.get("image") or entry.get("thumbnail")),
         "rating_rate": _number(rate),
         "rating_count": int(n) if (n := _number(count)) is not None else None,
-        "in_stock": _in_stock(given),
+        "in_stock": _in_stock(entry),
     }
-    return product, [reason for reason, wrong in _wrong(given, product, rate) if wrong]
+    if not isinstance(given, dict):
+        return product, ["not an object"]
+    return product, [reason for reason, wrong in _wrong(entry, product, rate, count) if wrong]
 
 
-def _wrong(given: Product, product: Product, rate: Any) -> list[tuple[str, bool]]:
-    price, stars = product[Col.PRICE], product["rating_rate"]
+def _wrong(given: Product, product: Product, rate: Any, count: Any) -> list[tuple[str, bool]]:
+    price, stars, stock = product[Col.PRICE], product["rating_rate"], given.get("stock")
+    odd = {name: not _may_be_text(given.get(name)) for name in ("id", "title", "category")}
     return [
-        ("missing id", product[Col.ITEM_ID] is None),
-        ("missing title", product[Col.TITLE] is None),
+        ("id is neither text nor a number", odd["id"]),
+        ("missing id", product[Col.ITEM_ID] is None and not odd["id"]),
+        ("title is not text", odd["title"]),
+        ("missing title", product[Col.TITLE] is None and not odd["title"]),
+        ("category is not text", odd["category"]),
         ("price is not a number", given.get("price") is not None and price is None),
         ("negative price", price is not None and price < 0),
         ("rating is not between 0 and 5", rate is not None and not (stars is not None and 0 <= stars <= 5)),
+        ("rating count is not a number", count is not None and product["rating_count"] is None),
+        ("stock is not a number", stock is not None and _number(stock) is None),
+        ("in_stock is neither true nor false", not isinstance(given.get("in_stock"), bool | None)),
     ]
+
+
+def _may_be_text(value: Any) -> bool:
+    """Whether a value is text, a number that may stand for it, or absent."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value is None or isinstance(value, str) or number
 
 
 def _text(value: Any) -> str | None:
@@ -52,7 +66,7 @@ def _text(value: Any) -> str | None:
 def _number(value: Any) -> float | None:
     try:
         number = float(value) if not isinstance(value, bool) else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number is not None and abs(number) < 1e12 else None
 
@@ -63,24 +77,6 @@ def _in_stock(given: Product) -> bool:
         return bool(given["in_stock"])
     stock = _number(given.get("stock"))
     return stock is None or stock > 0
-
-
-def history(snapshots: Iterable[tuple[datetime, list[Product]]]) -> pa.Table:
-    """Every state of every item from snapshots in order of time: a row where it changed; ``PRODUCT_SCHEMA``.
-
-    An item that a later snapshot no longer lists is out of stock from then on.
-    """
-    rows: list[Product] = []
-    current: dict[str, Product] = {}
-    for moment, products in snapshots:
-        listed = {product[Col.ITEM_ID]: product for product in products}
-        gone = {i: state | {"in_stock": False} for i, state in current.items() if i not in listed}
-        for item_id, state in (listed | gone).items():
-            if current.get(item_id) != state:
-                rows.append(state | {"valid_from": moment})
-                current[item_id] = state
-    rows.sort(key=lambda row: (row[Col.ITEM_ID], row["valid_from"]))
-    return pa.Table.from_pylist(rows, PRODUCT_SCHEMA)
 
 
 def from_log(good: Table, title: str, price: str | None) -> Table:

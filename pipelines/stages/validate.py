@@ -4,7 +4,6 @@ A data set that fails as a whole (no good row, too large a share of bad ones, a 
 was found stays in data/quarantine and data/reports/validation.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ from pipelines.core import validation
 from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA, UTC_US, Col
 from pipelines.core.errors import DataQualityError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck, expectations, files, lake, records, tables
+from pipelines.io import duck, expectations, files, lake, product_snapshots, records, tables
+from pipelines.io.product_snapshots import BAD_PRODUCTS
 from pipelines.io.progress import progress
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,6 @@ QUARANTINE: Final = Path("data/quarantine")
 REPORT: Final = Path("data/reports/validation")
 STAGED: Final = Path("data/cache/validate")
 
-BAD_PRODUCTS: Final = pa.schema(
-    [("file", pa.string()), ("position", pa.int64()), ("reasons", pa.list_(pa.string())), ("product", pa.string())]
-)
 DUPLICATES: Final = pa.schema([("file", pa.string()), ("line", pa.int64()), (Col.EVENT_ID, pa.string())])
 
 
@@ -75,21 +72,8 @@ def _check_products(root: Path, mapping: SourceMapping) -> pa.Table | None:
     if mapping.catalogue.origin == "log":
         tables.write(root / QUARANTINE / "products.parquet", [], BAD_PRODUCTS)
         return None
-    snapshots, bad = [], []
-    manifest = lake.Manifest.read(root / lake.PRODUCTS)
-    for entry in sorted(manifest.files, key=lambda entry: str(entry["ingested_at"])):
-        good: dict[str, Any] = {}
-        for position, given in enumerate(files.read_json(manifest.path.parent / entry["path"])):
-            product, reasons = catalogue.check_product(given)
-            reasons += ["id is listed twice"] if product[Col.ITEM_ID] in good else []
-            if reasons:
-                text = json.dumps(given, ensure_ascii=False, sort_keys=True)
-                bad.append({"file": entry["path"], "position": position, "reasons": reasons, "product": text})
-            else:
-                good[product[Col.ITEM_ID]] = product
-        snapshots.append((tables.utc(entry["ingested_at"]), list(good.values())))
-    tables.write(root / QUARANTINE / "products.parquet", [pa.Table.from_pylist(bad, BAD_PRODUCTS)], BAD_PRODUCTS)
-    known = catalogue.history(snapshots)
+    known, bad = product_snapshots.read_history(lake.Manifest.read(root / lake.PRODUCTS))
+    tables.write(root / QUARANTINE / "products.parquet", [bad], BAD_PRODUCTS)
     if not len(known):
         raise DataQualityError(f"{lake.PRODUCTS} holds no usable product: see {QUARANTINE}/products.parquet")
     tables.write(root / PRODUCTS, [known], PRODUCT_SCHEMA)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.core.columns import PRODUCT_SCHEMA, UTC_US
-from pipelines.core.products import check_product, from_log, history
+from pipelines.core.products import check_product, from_log
 from pipelines.io import duck, tables
 
 FAKESTORE = {
@@ -54,26 +54,32 @@ def test_product_in_dummyjson_shape() -> None:
         ({"title": " "}, "missing title"),
         ({"price": "ask us"}, "price is not a number"),
         ({"price": -1}, "negative price"),
+        ({"price": 10**400}, "price is not a number"),
         ({"rating": {"rate": 9}}, "rating is not between 0 and 5"),
+        ({"id": {"$oid": "1"}}, "id is neither text nor a number"),
+        ({"id": True}, "id is neither text nor a number"),
+        ({"id": float("nan")}, "id is neither text nor a number"),
+        ({"title": ["Backpack"]}, "title is not text"),
+        ({"category": {"name": "bags"}}, "category is not text"),
+        ({"rating": {"rate": 4, "count": "many"}}, "rating count is not a number"),
+        ({"stock": "plenty"}, "stock is not a number"),
+        ({"in_stock": "yes"}, "in_stock is neither true nor false"),
     ],
 )
 def test_bad_product_gets_its_reason(change: dict[str, Any], reason: str) -> None:
     assert check_product(FAKESTORE | change)[1] == [reason]
 
 
-def test_history_has_a_row_where_an_item_changed() -> None:
-    first, second, third = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3))
-    a, b = check_product(FAKESTORE | {"id": "a"})[0], check_product(FAKESTORE | {"id": "b"})[0]
-    cheaper = a | {"price": 99.0}
-    rows = history([(first, [a, b]), (second, [cheaper]), (third, [cheaper, b])])
-    assert rows.schema == PRODUCT_SCHEMA
-    found = [(row["item_id"], row["valid_from"].day, row["price"], row["in_stock"]) for row in rows.to_pylist()]
-    assert found == [
-        ("a", 1, 109.95, True),
-        ("a", 2, 99.0, True),
-        ("b", 1, 109.95, True),
-        ("b", 2, 109.95, False),
-        ("b", 3, 109.95, True),
+@pytest.mark.parametrize("given", [None, "Backpack", 3, [FAKESTORE]])
+def test_entry_that_is_no_object_gets_its_reason(given: Any) -> None:
+    assert check_product(given)[1] == ["not an object"]
+
+
+def test_product_with_several_faults_gets_all_reasons() -> None:
+    assert check_product({"id": [], "price": -1})[1] == [
+        "id is neither text nor a number",
+        "missing title",
+        "negative price",
     ]
 
 

@@ -1,0 +1,46 @@
+"""The catalogue's snapshots of the raw lake, read one at a time."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from pipelines.core.columns import Col
+from pipelines.core.product_history import history
+from pipelines.core.products import Product, check_product
+from pipelines.io import files, lake, tables
+
+BAD_PRODUCTS: Final = pa.schema(
+    [("file", pa.string()), ("position", pa.int64()), ("reasons", pa.list_(pa.string())), ("product", pa.string())]
+)
+
+
+def read_history(manifest: lake.Manifest) -> tuple[pa.Table, pa.Table]:
+    """(every state of every good product, the bad entries with all their reasons) of all snapshots.
+
+    One snapshot at a time is in memory, besides the states themselves.
+    """
+    bad: list[dict[str, Any]] = []
+    known = history(_snapshots(manifest, bad))
+    return known, pa.Table.from_pylist(bad, BAD_PRODUCTS)
+
+
+def _snapshots(manifest: lake.Manifest, bad: list[dict[str, Any]]) -> Iterator[tuple[datetime, Iterator[Product]]]:
+    for entry in sorted(manifest.active(), key=lambda entry: str(entry["ingested_at"])):
+        yield tables.utc(entry["ingested_at"]), _good(manifest, entry["path"], bad)
+
+
+def _good(manifest: lake.Manifest, path: str, bad: list[dict[str, Any]]) -> Iterator[Product]:
+    """The good products of a snapshot; the others are added to ``bad``."""
+    seen: set[str] = set()
+    for position, given in enumerate(files.read_json(manifest.path.parent / path)):
+        product, reasons = check_product(given)
+        reasons += ["id is listed twice"] if product[Col.ITEM_ID] in seen else []
+        if reasons:
+            text = json.dumps(given, ensure_ascii=False, sort_keys=True)
+            bad.append({"file": path, "position": position, "reasons": reasons, "product": text})
+        else:
+            seen.add(product[Col.ITEM_ID])
+            yield product
