@@ -3,13 +3,16 @@
 import argparse
 import logging
 import re
-from typing import Final
+from datetime import date
+from pathlib import Path
+from typing import Final, get_args
 
 from pipelines import flow
 from pipelines.context import Context
-from pipelines.core.errors import ConfigError
+from pipelines.core.errors import ConfigError, InputError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import lake, records, sources
+from pipelines.core.paging import Paging
+from pipelines.io import intake, lake, sources
 from pipelines.io.catalogue_client import fetch_products
 
 log = logging.getLogger(__name__)
@@ -26,7 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a mapping of pipelines/sources or a .yaml file (default %(default)s)",
     )
     parser.add_argument("--clickstream", nargs="+", metavar="PATH", help=f"files or folders (default {SIMULATED})")
+    parser.add_argument(
+        "--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="leave out files dated before it in their name"
+    )
     parser.add_argument("--catalogue-url", metavar="URL", help="the catalogue's API; none where it comes from the log")
+    parser.add_argument(
+        "--catalogue-paging",
+        choices=get_args(Paging),
+        default="skip",
+        help="how the API is asked: limit and skip, or page and per_page (default %(default)s)",
+    )
     parser.add_argument("--shop", metavar="NAME", help="tells shops of one mapping apart (default: the mapping's name)")
 
 
@@ -43,7 +55,7 @@ def connect(context: Context) -> None:
 
     Raises:
         ConfigError: a mapping, path or URL is missing or wrong.
-        DataQualityError: a file lacks a column that the mapping names.
+        InputError: no file of the log is what its name says and has the columns that the mapping names.
         ServiceError: the catalogue's API doesn't answer.
     """
     args, root = context.args, context.root
@@ -54,18 +66,37 @@ def connect(context: Context) -> None:
         shop=shop,
         source=args.source,
         clickstream=args.clickstream or [SIMULATED],
+        since=args.since,
         catalogue_url=args.catalogue_url,
+        catalogue_paging=args.catalogue_paging,
     )
     found = sources.log_files(connection.clickstream, root)
-    for path in found:
-        records.check_header(path, mapping)
-    known = _check_catalogue(mapping, connection)
+    _check_files(found, mapping)
+    known = _check_catalogue(mapping, connection, context.settings.catalogue_token)
     lake.switch(root, shop)
     sources.write_connection(root, connection)
     log.info("%s: %d files, %s", shop, len(found), known)
 
 
-def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> str:
+def _check_files(found: list[Path], mapping: SourceMapping) -> None:
+    """See that the mapping fits; a file that it doesn't fit is named, and a matter of ingest where it fits others.
+
+    Raises:
+        InputError: it fits none.
+    """
+    refused: list[InputError] = []
+    for path in found:
+        try:
+            intake.check(path, mapping)
+        except InputError as error:
+            refused.append(error)
+    if len(refused) == len(found):
+        raise refused[0]
+    for reason in refused:
+        log.warning("ingest will refuse a file: %s", reason)
+
+
+def _check_catalogue(mapping: SourceMapping, connection: sources.Connection, token: str | None) -> str:
     if mapping.catalogue.origin == "log":
         if connection.catalogue_url:
             raise ConfigError(f"source {mapping.name!r} takes its catalogue from the log: leave out --catalogue-url")
@@ -74,7 +105,7 @@ def _check_catalogue(mapping: SourceMapping, connection: sources.Connection) -> 
         raise ConfigError(
             f"source {mapping.name!r} needs the catalogue's API: name it with --catalogue-url (make: CATALOGUE_URL=…)"
         )
-    products = fetch_products(connection.catalogue_url)
+    products = fetch_products(connection.catalogue_url, paging=connection.catalogue_paging, token=token)
     if not products:
         raise ConfigError(f"{connection.catalogue_url} lists no product")
     return f"{len(products)} products at {connection.catalogue_url}"

@@ -3,20 +3,20 @@
 ``data/raw`` may be links into DVC's cache: nothing in it is ever written in place.
 """
 
-import gzip
 import json
 import re
-import shutil
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as pq
-
 from pipelines.core.errors import ConfigError, InputError
 from pipelines.io import files
+from pipelines.io.intake import Copied, suffix_of
 
 CLICKSTREAM: Final = Path("data/raw/clickstream")
 PRODUCTS: Final = Path("data/raw/products")
@@ -26,7 +26,10 @@ ASIDE: Final = Path("data/shops")
 MAPPING: Final = CLICKSTREAM / "mapping.yaml"
 """A copy of the mapping that the log came with, so that the lake says how to read itself."""
 _DAY: Final = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d\d)\2(\d\d)(?!\d)")
-_CHUNK: Final = 1 << 20
+LOCK: Final = Path("data/cache/.raw-lock")
+REPAIRS: Final = "repairs"
+"""The name of files of repaired rows, and the mark of their entries."""
+WITHDRAWN: Final = "withdrawn"
 
 
 @dataclass
@@ -40,6 +43,11 @@ class Manifest:
     path: Path
     source: str
     files: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._numbers: defaultdict[str, set[int]] = defaultdict(set)
+        for entry in self.files:
+            self._note(entry)
 
     @classmethod
     def read(cls, folder: Path, source: str = "") -> "Manifest":
@@ -76,33 +84,34 @@ class Manifest:
             )
 
     def active(self) -> list[dict[str, Any]]:
-        """The entries that stages read: those that weren't withdrawn."""
-        return [entry for entry in self.files if "withdrawn" not in entry]
-
-    def active(self) -> list[dict[str, Any]]:
         """The entries that stages read: all but the withdrawn ones."""
-        return [entry for entry in self.files if "withdrawn" not in entry]
+        return [entry for entry in self.files if WITHDRAWN not in entry]
 
     def hashes(self) -> set[str]:
         """The SHA-256 of every file held, withdrawn ones included."""
         return {entry["sha256"] for entry in self.files}
+
+    def entry(self, path: str) -> dict[str, Any] | None:
+        """The entry of a path."""
+        return next((entry for entry in self.files if entry["path"] == path), None)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Enter a file."""
+        self.files.append(entry)
+        self._note(entry)
 
     def free_path(self, day: date, stem: str, suffix: str) -> str:
         """Where the next file of ``day`` goes, relative to the folder: ``YYYY/MM/DD/stem.csv``, then ``stem-2.csv``.
 
         A file that is there but in no entry is left from a killed run and gives way.
         """
-        taken = {Path(entry["path"]).name.partition(".")[0] for entry in self.files if _in(entry, day)}
-        number = next(n for n in range(1, len(taken) + 2) if _numbered(stem, n) not in taken)
-        return f"{day:%Y/%m/%d}/{_numbered(stem, number)}{suffix}"
+        taken = self._numbers[f"{day:%Y/%m/%d}/{stem}"]
+        number = next(n for n in count(len(taken) + 1) if n not in taken)
+        return f"{day:%Y/%m/%d}/{stem}{'' if number == 1 else f'-{number}'}{suffix}"
 
-
-def _in(entry: dict[str, Any], day: date) -> bool:
-    return str(entry["path"]).startswith(f"{day:%Y/%m/%d}/")
-
-
-def _numbered(stem: str, number: int) -> str:
-    return stem if number == 1 else f"{stem}-{number}"
+    def _note(self, entry: dict[str, Any]) -> None:
+        stem, _, number = str(entry["path"]).partition(".")[0].partition("-")
+        self._numbers[stem].add(int(number) if number.isdigit() else 1)
 
 
 def day_in_name(name: str) -> date | None:
@@ -115,32 +124,24 @@ def day_in_name(name: str) -> date | None:
     return None
 
 
-def suffix_of(path: Path) -> str:
-    """``.csv``, ``.csv.gz`` or ``.parquet``."""
-    return ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix
-
-
-def add_file(manifest: Manifest, original: Path, sha256: str, now: datetime) -> dict[str, Any]:
-    """Copy a file of the log into the lake and enter it in ``manifest`` (which the caller writes).
-
-    Raises:
-        InputError: the file changed while it was copied, or can't be read.
-    """
-    day = day_in_name(original.name) or now.date()
-    relative = manifest.free_path(day, "clickstream", suffix_of(original))
-    with files.replacing(manifest.path.parent / relative) as temporary:
-        shutil.copyfile(original, temporary)
-        if files.sha256(temporary) != sha256:
-            raise InputError(f"{original} changed while it was copied: is it still being written? Run ingest again")
-        entry = {
-            "path": relative,
-            "source": str(original.name),
-            "sha256": sha256,
-            "bytes": temporary.stat().st_size,
-            "rows": count_rows(temporary, suffix_of(original)),
-            "ingested_at": now.isoformat(timespec="seconds"),
-        }
-    manifest.files.append(entry)
+def add_file(
+    manifest: Manifest, arrived: Copied, now: datetime, stem: str = "clickstream", **marks: Any
+) -> dict[str, Any]:
+    """Move a copied file to its day and enter it in ``manifest`` (which the caller writes) with ``marks``."""
+    day = day_in_name(arrived.original.name) if stem == "clickstream" else None
+    entry = {
+        "path": manifest.free_path(day or now.date(), stem, suffix_of(arrived.original)),
+        "source": arrived.original.name,
+        "sha256": arrived.sha256,
+        "bytes": arrived.bytes,
+        "rows": arrived.rows,
+        "ingested_at": now.isoformat(timespec="seconds"),
+        **marks,
+    }
+    place = manifest.path.parent / entry["path"]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    arrived.copy.replace(place)
+    manifest.add(entry)
     return entry
 
 
@@ -161,31 +162,15 @@ def add_products(manifest: Manifest, products: list[dict[str, Any]], url: str, n
             "rows": len(ordered),
             "ingested_at": now.isoformat(timespec="microseconds"),
         }
-    manifest.files.append(entry)
+    manifest.add(entry)
     return entry
 
 
-def count_rows(path: Path, suffix: str) -> int:
-    """Rows of a Parquet file; lines after the header of a CSV file.
-
-    Raises:
-        InputError: the file is not what its name says.
-    """
-    try:
-        if suffix == ".parquet":
-            return int(pq.ParquetFile(path).metadata.num_rows)
-        lines, last = 0, b"\n"
-        for chunk in _chunks(path, suffix):
-            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
-        return max(0, lines + (last != b"\n") - 1)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path.name} is not readable as {suffix}: {error}") from None
-
-
-def _chunks(path: Path, suffix: str) -> Iterator[bytes]:
-    with gzip.open(path) if suffix == ".csv.gz" else path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Change the raw lake alone; whoever else changes it is waited for."""
+    with files.locked(root / LOCK, "whoever changes data/raw to end"):
+        yield
 
 
 def sweep(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Which shop is connected (``data/source.yaml``) and how its log is read (``pipelines/sources``)."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.mapping import SourceMapping
+from pipelines.core.paging import Paging
 from pipelines.io import files
 
 SOURCE_FILE: Final = Path("data/source.yaml")
@@ -20,14 +22,19 @@ SHOP: Final = r"[\w.-]+"
 
 
 class Connection(BaseModel):
-    """The connected shop: its name, the mapping's name or path, files or folders of the log, the catalogue's URL."""
+    """The connected shop: its name, the mapping's name or path, files or folders of the log, the catalogue's URL.
+
+    Files that their name dates before ``since`` stay out. ``catalogue_paging`` is how the API wants to be asked.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shop: str = Field(pattern=f"^{SHOP}$")
     source: str
     clickstream: list[str]
+    since: date | None = None
     catalogue_url: str | None = None
+    catalogue_paging: Paging = "skip"
 
 
 def read_connection(root: Path) -> Connection:
@@ -79,7 +86,7 @@ def mapping_path(source: str, root: Path) -> Path:
 
 
 def log_files(paths: list[str], root: Path) -> list[Path]:
-    """The files of the log behind ``paths``, each a file or a folder, sorted by name.
+    """The files of the log behind ``paths``, each a file or a folder; those of a folder sorted by path.
 
     Raises:
         ConfigError: a path is missing, empty or of another kind.
@@ -87,14 +94,17 @@ def log_files(paths: list[str], root: Path) -> list[Path]:
     found: dict[Path, None] = {}
     for given in paths:
         path = (root / given).resolve()
-        inside = sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and not p.name.startswith("."))
-        inside = inside if path.is_dir() else [path]
+        inside = [p for p in sorted(path.rglob("*")) if _is_log(p) and not p.is_dir()] if path.is_dir() else [path]
         if not path.exists():
             raise ConfigError(f"clickstream: {given} does not exist")
         if not inside or not inside[0].name.endswith(SUFFIXES):
             raise ConfigError(f"clickstream: {given} is or holds no {', '.join(SUFFIXES)} file")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _is_log(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
 
 
 def _read_yaml(path: Path) -> Any:

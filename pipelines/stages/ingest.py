@@ -1,14 +1,21 @@
-"""Copy new files of the connected shop's log and its catalogue into the raw lake, with a manifest."""
+"""Copy new files of the connected shop's log and its catalogue into the raw lake, with a manifest.
+
+A file that can't be used is refused, and all others still come in.
+"""
 
 import logging
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pipelines.context import Context
-from pipelines.core.errors import ConfigError
-from pipelines.io import files, lake, sources
+from pipelines.core.errors import ConfigError, InputError
+from pipelines.core.mapping import SourceMapping
+from pipelines.io import files, intake, lake, sources
 from pipelines.io.catalogue_client import fetch_products, listing_url
 from pipelines.io.progress import progress
 
@@ -16,56 +23,144 @@ log = logging.getLogger(__name__)
 
 SEEN: Final = Path("data/cache/ingest.json")
 """Hashes of files by path, size and time: of this machine only, so outside the lake."""
+PAGES: Final = Path("data/cache/catalogue")
+"""Pages of the catalogue: of this machine only, too."""
+SHOWN: Final = 5
+"""Refused files that an error lists; the log has them all."""
+CHECKPOINT_S: Final = 1.0
+"""How much work a kill may cost."""
+
+Wanted = Callable[[date | None], bool]
+"""Whether files of a day (None: no date in the name) shall come in."""
+
+
+@dataclass
+class Arrivals:
+    """What became of the files that were found."""
+
+    found: int
+    new: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[intake.Refused] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the new files."""
+        return sum(entry["rows"] for entry in self.new)
+
+    def complain(self) -> None:
+        """Name the refused files.
+
+        Raises:
+            InputError: there are some.
+        """
+        if not self.refused:
+            return
+        lines = [f"refused {len(self.refused)} of {self.found} files, the others are in the lake:"]
+        lines += [f"  {refused.reason}" for refused in self.refused[:SHOWN]]
+        lines += [f"  and {len(self.refused) - SHOWN} more: see logs/"] if len(self.refused) > SHOWN else []
+        lines.append("  repair or remove each, or have it left out: `python -m pipelines withdraw FILE`; then go on")
+        raise InputError("\n".join(lines))
 
 
 def run(context: Context) -> None:
     """Bring ``data/raw`` up to date; what is in it already stays as it is.
 
+    Files whose name dates them before the connection's ``since`` stay out.
+
     Raises:
         ConfigError: no shop is connected, or the lake holds another shop's log.
-        InputError: a file can't be read.
+        InputError: files are refused; the text names each, or the first ones. All others came in.
         ServiceError: the catalogue's API doesn't answer.
     """
     started = time.monotonic()
     connection = sources.read_connection(context.root)
     mapping = sources.load_mapping(connection.source, context.root)
-    now = datetime.now(UTC)
-    lake.sweep(context.root / "data/raw")
-    new, rows = _ingest_log(context.root, connection, now)
-    catalogue = "from the log"
-    if mapping.catalogue.origin == "api":
-        catalogue = "changed" if _ingest_products(context.root, connection, now) else "unchanged"
+    since = connection.since
+    with lake.alone(context.root):
+        arrivals = _ingest_log(context.root, connection, mapping, lambda day: not (since and day and day < since))
+        catalogue = "from the log"
+        if mapping.catalogue.origin == "api":
+            catalogue = "changed" if _ingest_products(context, connection) else "unchanged"
     seconds = time.monotonic() - started
-    log.info("%d new files with %d rows, catalogue %s, %.1f s", new, rows, catalogue, seconds)
+    log.info("%d new files with %d rows, catalogue %s, %.1f s", len(arrivals.new), arrivals.rows, catalogue, seconds)
+    arrivals.complain()
 
 
-def _ingest_log(root: Path, connection: sources.Connection, now: datetime) -> tuple[int, int]:
-    """Add the files whose content is new; returns how many, and their rows."""
-    manifest = lake.Manifest.read(root / lake.CLICKSTREAM, connection.shop)
+def ingest_days(context: Context, start: date, end: date) -> int:
+    """Bring in the files dated ``start`` to ``end`` (both included), also from before ``since``; returns how many.
+
+    Raises:
+        ConfigError: no shop is connected, or the lake holds another shop's log.
+        InputError: files are refused; the text names each, or the first ones. All others came in.
+    """
+    connection = sources.read_connection(context.root)
+    mapping = sources.load_mapping(connection.source, context.root)
+    with lake.alone(context.root):
+        arrivals = _ingest_log(context.root, connection, mapping, lambda day: day is not None and start <= day <= end)
+    log.info("%s to %s: %d new files with %d rows", start, end, len(arrivals.new), arrivals.rows)
+    arrivals.complain()
+    return len(arrivals.new)
+
+
+def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMapping, wanted: Wanted) -> Arrivals:
+    """Add the wanted files whose content is new, in order of their paths."""
+    folder = root / lake.CLICKSTREAM
+    lake.sweep(root / lake.RAW)
+    manifest = lake.Manifest.read(folder, connection.shop)
     manifest.refuse_other(connection.shop)
-    found = sources.log_files(connection.clickstream, root)
-    hashes = _hashes(root, found)
-    known, added = manifest.hashes(), []
-    new = {hashes[path]: path for path in reversed(found) if hashes[path] not in known}  # one of equal contents
+    found = [path for path in sources.log_files(connection.clickstream, root) if wanted(lake.day_in_name(path.name))]
+    seen, known, arrivals = _Seen(root), manifest.hashes(), Arrivals(len(found))
+    unknown = sorted(path for path in found if seen.hash(path) not in known)
+    now = datetime.now(UTC)
+    saved = time.monotonic()
     try:
-        for sha256, path in progress(sorted(new.items(), key=lambda pair: pair[1]), "files copied", len(new)):
-            added.append(lake.add_file(manifest, path, sha256, now))
+        with closing(intake.copy_all(unknown, folder, mapping)) as copied:
+            for arrived in progress(copied, "files copied", len(unknown)):
+                if isinstance(arrived, intake.Refused):
+                    log.debug("refused: %s", arrived.reason)
+                    arrivals.refused.append(arrived)
+                    continue
+                if arrived.sha256 not in known:
+                    arrivals.new.append(lake.add_file(manifest, arrived, now))
+                    known.add(arrived.sha256)
+                seen.remember(arrived)
+                if time.monotonic() - saved > CHECKPOINT_S:
+                    _save(manifest, seen)
+                    saved = time.monotonic()
     finally:
-        manifest.write()
+        _save(manifest, seen)
     _keep_mapping(root, connection)
-    return len(added), sum(entry["rows"] for entry in added)
+    return arrivals
 
 
-def _hashes(root: Path, found: list[Path]) -> dict[Path, str]:
-    """The SHA-256 of each file; one with the size and time of last run is not read again."""
-    seen = files.read_json(root / SEEN) if (root / SEEN).exists() else {}
-    stamps = {path: [(stat := path.stat()).st_size, stat.st_mtime_ns] for path in found}
-    hashes = {
-        path: known[2] if (known := seen.get(str(path), []))[:2] == stamp else files.sha256(path)
-        for path, stamp in stamps.items()
-    }
-    files.write_json(root / SEEN, {str(path): [*stamps[path], hashes[path]] for path in found})
-    return hashes
+def _save(manifest: lake.Manifest, seen: "_Seen") -> None:
+    manifest.write()
+    seen.write()
+
+
+class _Seen:
+    """The hashes of files that were read before, as long as their size and time stay the same."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / SEEN
+        self._hashes: dict[str, list[Any]] = files.read_json(self._path) if self._path.exists() else {}
+
+    def hash(self, path: Path) -> str | None:
+        """The SHA-256 of a file's content; None where it must be read to know."""
+        size, time_ns, sha256 = self._hashes.get(str(path), (None, None, None))
+        try:
+            stat = path.stat()
+        except OSError:  # whoever reads it will say why it can't be
+            return None
+        return sha256 if (stat.st_size, stat.st_mtime_ns) == (size, time_ns) else None
+
+    def remember(self, arrived: intake.Copied) -> None:
+        """Keep what a copy showed."""
+        self._hashes[str(arrived.original)] = [arrived.bytes, arrived.time_ns, arrived.sha256]
+
+    def write(self) -> None:
+        """Write what is known."""
+        files.write_json(self._path, self._hashes)
 
 
 def _keep_mapping(root: Path, connection: sources.Connection) -> None:
@@ -75,7 +170,7 @@ def _keep_mapping(root: Path, connection: sources.Connection) -> None:
         files.write_text(kept, text)
 
 
-def _ingest_products(root: Path, connection: sources.Connection, now: datetime) -> bool:
+def _ingest_products(context: Context, connection: sources.Connection) -> bool:
     """Fetch the catalogue; returns whether it changed.
 
     Raises:
@@ -83,8 +178,10 @@ def _ingest_products(root: Path, connection: sources.Connection, now: datetime) 
     """
     if connection.catalogue_url is None:
         raise ConfigError(f"source {connection.source!r} needs the catalogue's API: connect it with --catalogue-url")
-    url = listing_url(connection.catalogue_url)
+    url, root = listing_url(connection.catalogue_url), context.root
+    token = context.settings.catalogue_token
+    products = fetch_products(url, paging=connection.catalogue_paging, token=token, cache=root / PAGES)
     manifest = lake.Manifest.read(root / lake.PRODUCTS, url)
-    changed = lake.add_products(manifest, fetch_products(url), url, now)
+    changed = lake.add_products(manifest, products, url, datetime.now(UTC))
     manifest.write()
     return changed is not None

@@ -1,12 +1,13 @@
 """``connect`` tries everything it is told before it remembers it."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipelines.__main__ import main
-from pipelines.io import files, lake
+from pipelines.io import files, lake, sources
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
@@ -24,8 +25,25 @@ def test_connect_remembers_the_shop(root: Path) -> None:
         "shop": "online-retail",
         "source": "online-retail",
         "clickstream": ["retail.csv"],
+        "since": None,
         "catalogue_url": None,
+        "catalogue_paging": "skip",
     }
+
+
+def test_connect_remembers_since_when_and_how_the_catalogue_pages(root: Path) -> None:
+    arguments = ["connect", "--source", "online-retail", "--clickstream", "retail.csv"]
+    assert main([*arguments, "--since", "2026-02-28", "--catalogue-paging", "page"]) == 0
+    connection = sources.read_connection(root)
+    assert (connection.since, connection.catalogue_paging) == (date(2026, 2, 28), "page")
+
+
+def test_connect_leaves_a_file_that_does_not_fit_to_ingest(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "log").mkdir()
+    (root / "log/good.csv").write_text(HEADER)
+    (root / "log/bad.csv").write_text("InvoiceNo\n")
+    assert main(["connect", "--source", "online-retail", "--clickstream", "log"]) == 0
+    assert "log/bad.csv: column 'CustomerID' is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

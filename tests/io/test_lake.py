@@ -6,9 +6,16 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.errors import InputError
-from pipelines.io import files, lake
+from pipelines.io import lake
+from pipelines.io.intake import Copied
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+def copied(folder: Path, name: str, sha256: str = "0") -> Copied:
+    copy = folder / f".{name}.tmp"
+    copy.write_text(name)
+    return Copied(folder / name, copy, sha256, len(name), 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -28,29 +35,39 @@ def test_day_in_a_file_name(name: str, day: date | None) -> None:
 
 def test_files_of_a_day_are_numbered(tmp_path: Path) -> None:
     manifest = lake.Manifest.read(tmp_path / "raw", "shop")
-    for number, name in enumerate(["a-2026-01-31.csv", "b-2026-01-31.csv.gz", "undated.csv"]):
-        (tmp_path / name).write_text(f"h\n{number}\n") if not name.endswith("gz") else None
-    (tmp_path / "b-2026-01-31.csv.gz").write_bytes(__import__("gzip").compress(b"h\n1\n2"))
-    entries = [
-        lake.add_file(manifest, tmp_path / name, files.sha256(tmp_path / name), NOW)
-        for name in ["a-2026-01-31.csv", "b-2026-01-31.csv.gz", "undated.csv"]
-    ]
-    assert [(entry["path"], entry["rows"]) for entry in entries] == [
-        ("2026/01/31/clickstream.csv", 1),
-        ("2026/01/31/clickstream-2.csv.gz", 2),
-        ("2026/05/06/clickstream.csv", 1),
+    names = ["a-2026-01-31.csv", "b-2026-01-31.csv.gz", "undated.csv", "c-20260131.parquet"]
+    entries = [lake.add_file(manifest, copied(tmp_path, name, name), NOW) for name in names]
+    assert [entry["path"] for entry in entries] == [
+        "2026/01/31/clickstream.csv",
+        "2026/01/31/clickstream-2.csv.gz",
+        "2026/05/06/clickstream.csv",
+        "2026/01/31/clickstream-3.parquet",
     ]
     manifest.write()
-    assert lake.Manifest.read(tmp_path / "raw").hashes() == {entry["sha256"] for entry in entries}
+    again = lake.Manifest.read(tmp_path / "raw")
+    assert again.hashes() == set(names)
+    assert lake.add_file(again, copied(tmp_path, "20260131.csv"), NOW)["path"] == "2026/01/31/clickstream-4.csv"
 
 
-def test_file_that_changes_while_it_is_copied_stays_out(tmp_path: Path) -> None:
-    manifest = lake.Manifest.read(tmp_path / "raw", "shop")
-    (tmp_path / "a.csv").write_text("h\n1\n")
-    with pytest.raises(InputError, match="changed while"):
-        lake.add_file(manifest, tmp_path / "a.csv", "0" * 64, NOW)
-    assert manifest.files == []
-    assert not [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
+def test_number_of_a_file_is_never_given_twice(tmp_path: Path) -> None:
+    manifest = lake.Manifest(tmp_path / "manifest.json", "shop")
+    manifest.add({"path": "2026/05/06/clickstream-2.csv"})
+    assert manifest.free_path(NOW.date(), "clickstream", ".csv") == "2026/05/06/clickstream-3.csv"
+
+
+def test_repairs_are_numbered_by_themselves_and_lie_on_the_day_they_arrive(tmp_path: Path) -> None:
+    manifest = lake.Manifest.read(tmp_path, "shop")
+    lake.add_file(manifest, copied(tmp_path, "log.csv"), NOW)
+    entry = lake.add_file(manifest, copied(tmp_path, "fix-2026-01-31.csv"), NOW, stem="repairs", repairs=True)
+    assert (entry["path"], entry["repairs"]) == ("2026/05/06/repairs.csv", True)
+
+
+def test_withdrawn_file_is_held_but_not_active(tmp_path: Path) -> None:
+    manifest = lake.Manifest.read(tmp_path, "shop")
+    kept = lake.add_file(manifest, copied(tmp_path, "a.csv", "1"), NOW)
+    lake.add_file(manifest, copied(tmp_path, "b.csv", "2"), NOW, withdrawn="2026-05-06T07:08:09+00:00")
+    assert manifest.active() == [kept]
+    assert manifest.hashes() == {"1", "2"}
 
 
 def test_damaged_manifest_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,11 +25,11 @@ def context(tmp_path: Path) -> Context:
 def connect(context: Context) -> Callable[..., None]:
     """Write ``data/source.yaml`` as the command does once all is checked."""
 
-    def write(source: str, *clickstream: Path, catalogue_url: str | None = None) -> None:
+    def write(source: str, *clickstream: Path, **given: Any) -> None:
         path = context.root / "data/source.yaml"
         path.parent.mkdir(exist_ok=True)
         log = [str(p) for p in clickstream]
-        found = {"shop": source, "source": source, "clickstream": log, "catalogue_url": catalogue_url}
+        found = {"shop": source, "source": source, "clickstream": log} | given
         path.write_text(yaml.safe_dump(found))
 
     return write

@@ -5,17 +5,21 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.context import Context
-from pipelines.core.errors import ConfigError, ServiceError
+from pipelines.core.errors import ConfigError, InputError, ServiceError
 from pipelines.stages import ingest
 
 Connect = Callable[..., None]
+HEADER = "user_id,product_id,event_type,timestamp\n"
+ROW = "u,p,view,2026-01-01T10:00:00Z\n"
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -24,12 +28,17 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
 
 
+def entries(context: Context) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((context.root / "data/raw/clickstream/manifest.json").read_text())["files"]
+    return found
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     folder = tmp_path / "shop"
     (folder / "log/deep").mkdir(parents=True)
-    (folder / "log/clickstream-2026-01-01.csv").write_text("a,b\n1,2\n3,4\n")
-    (folder / "log/deep/export_20260101.csv.gz").write_bytes(gzip.compress(b"a,b\n5,6"))
+    (folder / "log/clickstream-2026-01-01.csv").write_text(HEADER + ROW + ROW)
+    (folder / "log/deep/export_20260101.csv.gz").write_bytes(gzip.compress((HEADER + ROW.rstrip()).encode()))
     (folder / "log/notes.txt").write_text("no log")
     (folder / "products").write_text(json.dumps([{"id": 2}, {"id": 1}]))
     return folder
@@ -81,13 +90,74 @@ def test_ingest_takes_what_changed(context: Context, connect: Connect, shop: Pat
     connect("clickstream", shop / "log", catalogue_url=url)
     ingest.run(context)
     before = tree(context.root / "data/raw")
-    (shop / "log/clickstream-2026-01-01.csv").write_text("a,b\n1,2\n3,4\n7,8\n")
+    (shop / "log/clickstream-2026-01-01.csv").write_text(HEADER + 3 * ROW)
     (shop / "products").write_text(json.dumps([{"id": 1, "price": 5}]))
     ingest.run(context)
     after = tree(context.root / "data/raw")
     day = json.loads(after["products/manifest.json"][0])["files"][0]["path"].rpartition("/")[0]
     assert set(after) - set(before) == {"clickstream/2026/01/01/clickstream-3.csv", f"products/{day}/products-2.json"}
     assert all(after[name] == before[name] for name in before if not name.endswith("manifest.json"))
+
+
+def test_ingest_takes_one_file_of_one_content(context: Context, connect: Connect, shop: Path, url: str) -> None:
+    (shop / "log/again-2026-01-05.csv").write_text(HEADER + ROW + ROW)
+    connect("clickstream", shop / "log", catalogue_url=url)
+    ingest.run(context)
+    assert [entry["source"] for entry in entries(context)] == ["export_20260101.csv.gz", "again-2026-01-05.csv"]
+
+
+def test_ingest_refuses_what_cannot_be_used_and_takes_the_rest(
+    context: Context, connect: Connect, shop: Path, url: str
+) -> None:
+    (shop / "log/a.csv").write_text("user_id,product_id,timestamp\n")
+    (shop / "log/b.csv").touch()
+    for number in range(6):
+        (shop / f"log/c{number}.csv.gz").write_bytes(gzip.compress(HEADER.encode())[:-3])
+    connect("clickstream", shop / "log", catalogue_url=url)
+    with pytest.raises(InputError) as refused:
+        ingest.run(context)
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "refused 8 of 10 files, the others are in the lake:"
+    assert lines[1].startswith(f"  {shop}/log/a.csv: column 'event_type' is missing")
+    assert lines[2] == f"  {shop}/log/b.csv is empty (0 bytes)"
+    assert lines[3] == f"  {shop}/log/c0.csv.gz can't be read: it ends too early"
+    assert lines[6] == "  and 3 more: see logs/"
+    assert "pipelines withdraw" in lines[7]
+    assert len(entries(context)) == 2
+    assert len(list((context.root / "data/raw/products").rglob("products.json"))) == 1
+
+
+def test_ingest_takes_a_refused_file_once_it_is_repaired(
+    context: Context, connect: Connect, shop: Path, url: str
+) -> None:
+    bad = shop / "log/bad-2026-01-03.csv"
+    bad.touch()
+    connect("clickstream", shop / "log", catalogue_url=url)
+    with pytest.raises(InputError, match=r"bad-2026-01-03\.csv is empty"):
+        ingest.run(context)
+    bad.write_text(HEADER + ROW)
+    ingest.run(context)
+    assert "2026/01/03/clickstream.csv" in {entry["path"] for entry in entries(context)}
+
+
+def test_ingest_leaves_out_files_dated_before_since(context: Context, connect: Connect, shop: Path, url: str) -> None:
+    (shop / "log/clickstream-2026-01-02.csv").write_text(HEADER + 4 * ROW)
+    (shop / "log/undated.csv").write_text(HEADER + 5 * ROW)
+    connect("clickstream", shop / "log", catalogue_url=url, since=date(2026, 1, 2))
+    ingest.run(context)
+    assert {entry["source"] for entry in entries(context)} == {"clickstream-2026-01-02.csv", "undated.csv"}
+
+
+def test_ingest_days_brings_in_a_range_from_before_since(
+    context: Context, connect: Connect, shop: Path, url: str
+) -> None:
+    for day in range(1, 6):
+        (shop / f"log/day-2025-12-0{day}.csv").write_text(HEADER + day * ROW)
+    connect("clickstream", shop / "log", catalogue_url=url, since=date(2026, 1, 1))
+    assert ingest.ingest_days(context, date(2025, 12, 2), date(2025, 12, 4)) == 3
+    assert [entry["rows"] for entry in entries(context)] == [2, 3, 4]
+    assert ingest.ingest_days(context, date(2025, 12, 2), date(2025, 12, 4)) == 0
+    assert not (context.root / "data/raw/products").exists()
 
 
 def test_ingest_completes_after_a_kill(context: Context, connect: Connect, shop: Path, url: str) -> None:
@@ -108,7 +178,7 @@ def test_ingest_never_writes_into_a_file_of_the_lake(context: Context, connect: 
     cached = context.root / "cached"
     os.link(manifest, cached)
     kept = cached.read_bytes()
-    (shop / "log/new-2026-01-02.csv").write_text("a,b\n9,9\n")
+    (shop / "log/new-2026-01-02.csv").write_text(HEADER + 5 * ROW)
     ingest.run(context)
     assert cached.read_bytes() == kept != manifest.read_bytes()
 
@@ -130,4 +200,4 @@ def test_ingest_keeps_the_log_when_the_catalogue_is_down(context: Context, conne
     connect("clickstream", shop / "log", catalogue_url="http://127.0.0.1:9")
     with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9"):
         ingest.run(context)
-    assert len(json.loads((context.root / "data/raw/clickstream/manifest.json").read_text())["files"]) == 2
+    assert len(entries(context)) == 2

@@ -1,0 +1,32 @@
+"""Work on every processor, results in the order of the work."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def ordered(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Run ``tasks`` in threads and yield their results in order; only a few are taken and kept at a time.
+
+    After an error, or when no more is asked for, tasks that have not begun never do.
+    """
+    waiting: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(processors())
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > processors() + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
