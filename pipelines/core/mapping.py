@@ -164,9 +164,9 @@ class Checks(_Frozen):
     ``max_drift``: the largest population stability index of a column's distribution against those seven days.
     """
 
-    max_age_days: float | None = Field(None, gt=0)
+    max_age_days: Annotated[float | None, Field(gt=0)] = None
     volume: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]] = (0.1, 10.0)
-    max_drift: float = Field(0.25, gt=0)
+    max_drift: Annotated[float, Field(gt=0)] = 0.25
     stop_on: list[Literal["freshness", "volume", "drift"]] = ["volume"]
 
 

@@ -3,12 +3,15 @@
 from typing import Any, Final
 
 import ibis
-from ibis import _
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.expr import datatypes as dt
 from ibis.expr.types import BooleanValue, FloatingValue, StringValue, Table, TimestampValue, Value
+from numpy.typing import NDArray
 
 from pipelines.core.columns import EVENT_SCHEMA, Col
-from pipelines.core.mapping import Filter, SourceMapping, Timestamp
+from pipelines.core.mapping import SourceMapping, Test, Timestamp
 
 RAW: Final = "raw:"
 """Before the names of the log's own columns."""
@@ -18,6 +21,26 @@ LARGEST_PRICE: Final = 1e9
 EARLIEST: Final = "1990-01-01 00:00:00"
 CLOCK_SKEW_S: Final = 3600
 """How far after its file's arrival an event may claim to be."""
+REPAIR_COLUMNS: Final = (f"{RAW}_file", f"{RAW}_line")
+"""Which quarantined row a row of a repairs file stands for; no part of the row itself."""
+NOT_LISTED: Final = "item_id is not in the catalogue"
+OWN_REASONS: Final = (
+    "missing user_id",
+    "missing item_id",
+    NOT_LISTED,
+    "unknown event_type",
+    "missing timestamp",
+    "unparsable timestamp",
+    "timestamp in the future",
+    "timestamp before 1990",
+    "quantity is not a whole number",
+    "quantity below 1",
+    f"quantity above {LARGEST_QUANTITY}",
+    "price is not a number",
+    "negative price",
+    "price out of range",
+    "undecodable bytes",
+)
 _YEAR_9999_MS: Final = 253_370_764_800_000
 _ZONED: Final = r"[0-9](Z|z|\s?[+-][0-9]{2}(:?[0-9]{2})?)$"
 
@@ -32,62 +55,100 @@ def _in_zone(zone: str, naive: dt.Timestamp(scale=6)) -> dt.Timestamp("UTC", sca
     """The moment at which clocks in ``zone`` show ``naive``."""
 
 
+def reasons(mapping: SourceMapping) -> list[str]:
+    """Every reason why a row may be refused; its place is its bit in ``wrong``."""
+    return [
+        BROKEN,
+        *(row_filter.reason for row_filter in mapping.filters),
+        *(reason for reason in OWN_REASONS if reason != NOT_LISTED or mapping.catalogue.origin == "api"),
+    ]
+
+
+def explain(wrong: NDArray[np.int64], names: list[str]) -> pa.ListArray:
+    """The reasons behind each bit set in ``wrong``, in the order of ``names``."""
+    rows, bits = np.nonzero(wrong[:, None] >> np.arange(len(names)) & 1)
+    ends = np.searchsorted(rows, np.arange(len(wrong) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, pa.array(names, pa.string()).take(pa.array(bits)))
+
+
+def trimmed(rows: pa.Table) -> pa.Table:
+    """The log's columns without space around their values; null where nothing is left."""
+    for place, name in enumerate(rows.column_names):
+        if name.startswith(RAW):
+            text = pc.ascii_trim_whitespace(rows[name])
+            rows = rows.set_column(place, name, pc.if_else(pc.equal(text, ""), None, text))
+    return rows
+
+
 def assess(rows: Table, mapping: SourceMapping, known_items: Table | None) -> Table:
-    """Canonical columns beside each row, and ``reasons``: an array of everything that is wrong, empty for a good row.
+    """Canonical columns of each row, and ``wrong``: an int64 with a bit for everything that is wrong; 0 is a good row.
+
+    ``is_cancellation`` tells the rows that take a purchase back; their quantity is the pieces that came back.
 
     Args:
-        rows: ``file``, ``line``, ``text`` (null unless the line has the wrong number of fields), ``arrived`` (UTC) and
-            the log's columns, prefixed, as text.
+        rows: ``line``, ``text`` (null unless the line has the wrong number of fields), ``arrived`` (UTC) and the log's
+            columns, prefixed, as ``trimmed`` leaves them.
         mapping: what the columns mean.
         known_items: ``item_id`` of the shop's catalogue; None where the log itself is the catalogue.
     """
-    text = {name: _field(rows, mapping, name) for name in ("user_id", "item_id", "session_id", "device")}
+    ids = {name: _field(rows, mapping, name) for name in ("user_id", "item_id", "session_id", "device")}
     quantity, price = _field(rows, mapping, "quantity"), _field(rows, mapping, "price")
-    when = clean(rows[RAW + mapping.timestamp.column])
+    cancels = ibis.literal(False)
+    if mapping.cancellations:
+        cancels = _test(rows, mapping.cancellations, mapping).fill_null(False)
+    pieces = ibis.ifelse(quantity.isnull(), 1.0, number(quantity, mapping))
+    when = rows[RAW + mapping.timestamp.column]
     canonical = rows.mutate(
-        **text,
+        **ids,
         event_id=ibis.coalesce(_field(rows, mapping, "event_id"), content_id(rows)),
         event_type=_event_type(rows, mapping),
         timestamp=parse_time(when, mapping.timestamp),
-        quantity=ibis.ifelse(quantity.isnull(), 1.0, number(quantity)),
-        price=number(price),
+        is_cancellation=cancels,
+        quantity=ibis.ifelse(cancels & (pieces < 0), -pieces, pieces),
+        price=number(price, mapping),
         given_time=when,
         given_price=price,
     )
-    checks = [(row_filter.reason, _fails(canonical, row_filter)) for row_filter in mapping.filters]
-    checks += _checks(canonical, known_items)
-    wrong = ibis.array([ibis.ifelse(test.fill_null(False), reason, ibis.null(str)) for reason, test in checks])
-    broken = ibis.ifelse(canonical.text.notnull(), ibis.array([BROKEN]), wrong.filter(lambda reason: reason.notnull()))
-    return canonical.mutate(
-        reasons=broken,
+    tests = {f.reason: _test(canonical, f, mapping) for f in mapping.filters} | _tests(canonical, known_items)
+    # a line without the right fields is only that; nothing else can be said of it
+    bits = [
+        ibis.ifelse(tests[name], ibis.literal(1 << bit, "int64"), 0)
+        for bit, name in enumerate(reasons(mapping))
+        if name != BROKEN
+    ]
+    wrong = ibis.ifelse(canonical.text.notnull(), 1, sum(bits[1:], bits[0]))
+    return canonical.select(
+        "line",
+        *EVENT_SCHEMA.names[: EVENT_SCHEMA.get_field_index(Col.QUANTITY)],
         quantity=ibis.coalesce(canonical.quantity, 1).try_cast("int64"),
-    ).drop("given_time", "given_price")
+        price=canonical.price,
+        is_cancellation=canonical.is_cancellation,
+        wrong=wrong.cast("!int64"),
+    )
 
 
-def _checks(rows: Table, known_items: Table | None) -> list[tuple[str, BooleanValue]]:
-    """Reason and test of everything that a canonical event must not be."""
+def _tests(rows: Table, known_items: Table | None) -> dict[str, BooleanValue]:
+    """Reason -> test of everything that a canonical event must not be."""
     arrived = rows.arrived + ibis.interval(seconds=CLOCK_SKEW_S)
     quantity, price = rows.quantity, rows.price
-    checks = [
-        ("missing user_id", rows.user_id.isnull()),
-        ("missing item_id", rows.item_id.isnull()),
-        ("unknown event_type", rows.event_type.isnull()),
-        ("missing timestamp", rows.given_time.isnull()),
-        ("unparsable timestamp", rows.given_time.notnull() & rows.timestamp.isnull()),
-        ("timestamp in the future", rows.timestamp > arrived),
-        ("timestamp before 1990", rows.timestamp < ibis.timestamp(EARLIEST, timezone="UTC")),
-        ("quantity is not a whole number", quantity.isnull() | (quantity != quantity.floor())),
-        ("quantity below 1", quantity < 1),
-        (f"quantity above {LARGEST_QUANTITY}", quantity > LARGEST_QUANTITY),
-        ("price is not a number", rows.given_price.notnull() & price.isnull()),
-        ("negative price", price < 0),
-        ("price out of range", price > LARGEST_PRICE),
-        ("undecodable bytes", rows.user_id.contains("\ufffd") | rows.item_id.contains("\ufffd")),
+    tests = [
+        rows.user_id.isnull(),
+        rows.item_id.isnull(),
+        ibis.literal(False) if known_items is None else rows.item_id.notin(known_items.item_id),
+        rows.event_type.isnull() & ~rows.is_cancellation,
+        rows.given_time.isnull(),
+        rows.given_time.notnull() & rows.timestamp.isnull(),
+        rows.timestamp > arrived,
+        rows.timestamp < ibis.timestamp(EARLIEST, timezone="UTC"),
+        quantity.isnull() | (quantity != quantity.floor()),
+        quantity < 1,
+        quantity > LARGEST_QUANTITY,
+        rows.given_price.notnull() & price.isnull(),
+        price < 0,
+        price > LARGEST_PRICE,
+        rows.user_id.contains("\ufffd") | rows.item_id.contains("\ufffd"),
     ]
-    if known_items is not None:
-        unknown = rows.item_id.notnull() & rows.item_id.notin(known_items.item_id)
-        checks.insert(2, ("item_id is not in the catalogue", unknown))
-    return checks
+    return dict(zip(OWN_REASONS, tests, strict=True))
 
 
 def clean(column: Value) -> StringValue:
@@ -95,8 +156,10 @@ def clean(column: Value) -> StringValue:
     return column.strip().nullif("")
 
 
-def number(text: StringValue) -> FloatingValue:
-    """The number that ``text`` shows; null where it shows none, NaN included."""
+def number(text: StringValue, mapping: SourceMapping | None = None) -> FloatingValue:
+    """The number that ``text`` shows, by the mapping's decimal sign; null where it shows none, NaN included."""
+    if mapping is not None and mapping.format.decimal == ",":
+        text = text.replace(".", "").replace(",", ".")
     value = text.try_cast("float64")
     return ibis.ifelse(value.isnan(), ibis.null("float64"), value)
 
@@ -106,7 +169,7 @@ def _field(rows: Table, mapping: SourceMapping, field: str) -> StringValue:
     column = mapping.column(field)
     if column is None or RAW + column.column not in rows.columns:
         return ibis.null(str)
-    text = clean(rows[RAW + column.column])
+    text = rows[RAW + column.column]
     if suffix := column.strip_suffix:
         text = ibis.ifelse(text.endswith(suffix), text.left(text.length() - len(suffix)), text)
     return text
@@ -117,14 +180,14 @@ def content_id(rows: Table) -> StringValue:
 
     80 bits of MD5: the chance that any two of 10^9 different rows meet is 10^-6.
     """
-    columns = sorted(name for name in rows.columns if name.startswith(RAW))
+    columns = sorted(name for name in rows.columns if name.startswith(RAW) and name not in REPAIR_COLUMNS)
     return ibis.literal("\x1f").join([rows[name].fill_null("") for name in columns]).hexdigest("md5").left(20)
 
 
 def _event_type(rows: Table, mapping: SourceMapping) -> StringValue:
     if mapping.event_type.constant is not None:
         return ibis.literal(mapping.event_type.constant)
-    given = clean(rows[f"{RAW}{mapping.event_type.column}"]).lower()
+    given = rows[f"{RAW}{mapping.event_type.column}"].lower()
     return given.cases(*mapping.event_type.translation.items(), else_=ibis.null(str))
 
 
@@ -133,6 +196,8 @@ def parse_time(text: StringValue, rule: Timestamp) -> TimestampValue:
 
     A local time that the end of summer time repeats is taken in standard time.
     """
+    if rule.format == "iso" and rule.timezone == "UTC":  # the engine's own zone: no need to tell the two apart
+        return text.try_cast(dt.Timestamp("UTC", scale=6))
     if rule.format == "iso":
         naive = _in_zone(rule.timezone, text.try_cast(dt.Timestamp(scale=6)))
         zoned = text.try_cast(dt.Timestamp("UTC", scale=6))
@@ -144,57 +209,17 @@ def parse_time(text: StringValue, rule: Timestamp) -> TimestampValue:
     return _in_zone(rule.timezone, ibis.coalesce(*(_try_strptime(text, pattern) for pattern in rule.format)))
 
 
-def _fails(rows: Table, row_filter: Filter) -> BooleanValue:
-    """Whether a filter's test holds for a row."""
-    column = clean(rows[RAW + row_filter.column])
-    ((test, operand),) = row_filter.test.items()
+def _test(rows: Table, rule: Test, mapping: SourceMapping) -> BooleanValue:
+    """Whether a mapping's test holds for a row."""
+    column = rows[RAW + rule.column]
+    ((test, operand),) = rule.test.items()
     tests: dict[str, Any] = {
         "is_in": lambda: column.isin(operand),
         "starts_with": lambda: column.startswith(operand),
         "matches": lambda: column.re_search(operand),
         "not_matches": lambda: ~column.re_search(operand),
         "empty": lambda: column.isnull() == operand,
-        "below": lambda: number(column) < operand,
-        "above": lambda: number(column) > operand,
+        "below": lambda: number(column, mapping) < operand,
+        "above": lambda: number(column, mapping) > operand,
     }
     return tests[test]()
-
-
-def duplicates(assessed: Table) -> Table:
-    """Where each good row stands that repeats the event id of an earlier one, by file and line."""
-    good = assessed.filter(_.reasons.length() == 0).select("file", "line", Col.EVENT_ID)
-    copy = ibis.row_number().over(group_by=Col.EVENT_ID, order_by=["file", "line"])
-    return good.mutate(copy=copy).filter(_.copy > 0).drop("copy").order_by("file", "line")
-
-
-def unique(assessed: Table, repeated: Table) -> Table:
-    """The good rows without those ``repeated``."""
-    return assessed.filter(_.reasons.length() == 0).anti_join(repeated, ["file", "line"])
-
-
-def events(good: Table) -> Table:
-    """Canonical events of good rows, by time and id."""
-    return good.select(*EVENT_SCHEMA.names).order_by(Col.TIMESTAMP, Col.EVENT_ID)
-
-
-def quarantine(assessed: Table) -> Table:
-    """The bad rows: ``file``, ``line``, ``reasons``, ``text`` of a line without the right fields, the log's columns."""
-    own = [name for name in assessed.columns if name.startswith(RAW)]
-    taken = {"file", "line", "reasons", "text"}
-    names = {(n if (n := name.removeprefix(RAW)).lower() not in taken else f"{n}_"): assessed[name] for name in own}
-    bad = assessed.filter(_.reasons.length() > 0)
-    return bad.select("file", "line", "reasons", "text", **names).order_by("file", "line")
-
-
-def by_file(assessed: Table, repeated: Table) -> Table:
-    """Rows, bad rows and duplicates of each file."""
-    total = assessed.group_by("file").agg(rows=_.count(), quarantined=(_.reasons.length() > 0).sum())
-    again = repeated.group_by("file").agg(duplicates=_.count())
-    joined = total.left_join(again, "file").select("file", "rows", "quarantined", "duplicates")
-    return joined.mutate(duplicates=_.duplicates.fill_null(0)).order_by("file")
-
-
-def by_reason(assessed: Table) -> Table:
-    """How many rows each reason keeps out; a row with two counts twice."""
-    reasons = assessed.select(reason=assessed.reasons.unnest())
-    return reasons.group_by("reason").agg(rows=_.count()).order_by(ibis.desc("rows"), "reason")

@@ -6,7 +6,6 @@ was found stays in data/quarantine and data/reports/validation.
 
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,23 +15,22 @@ import yaml
 
 from pipelines.context import Context
 from pipelines.core import products as catalogue
-from pipelines.core import validation
-from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA, UTC_US, Col
+from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import DataQualityError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck, expectations, files, lake, product_snapshots, records, tables
+from pipelines.io import duck, expectations, files, lake, product_snapshots, tables
+from pipelines.io.assessor import LIST_PRICE, TITLE, Assessor
 from pipelines.io.product_snapshots import BAD_PRODUCTS
-from pipelines.io.progress import progress
+from pipelines.io.sorting import DUPLICATES, Sorter
 
 log = logging.getLogger(__name__)
 
 EVENTS: Final = Path("data/validated/events")
+CANCELLATIONS: Final = Path("data/validated/cancellations.parquet")
 PRODUCTS: Final = Path("data/validated/products.parquet")
 QUARANTINE: Final = Path("data/quarantine")
 REPORT: Final = Path("data/reports/validation")
 STAGED: Final = Path("data/cache/validate")
-
-DUPLICATES: Final = pa.schema([("file", pa.string()), ("line", pa.int64()), (Col.EVENT_ID, pa.string())])
 
 
 def run(context: Context) -> None:
@@ -44,15 +42,15 @@ def run(context: Context) -> None:
     started = time.monotonic()
     root = context.root
     manifest = lake.Manifest.read(root / lake.CLICKSTREAM)
-    if not manifest.files:
+    if not manifest.active():
         raise DataQualityError("data/raw holds no log: run `python -m pipelines ingest`")
     mapping = SourceMapping.parse(yaml.safe_load((root / lake.MAPPING).read_text(encoding="utf-8")), str(lake.MAPPING))
     for folder in (EVENTS.parent, QUARANTINE, REPORT):
         lake.sweep(root / folder)
     known = _check_products(root, mapping)
+    files.remove(root / STAGED)
     try:
-        _stage(root, manifest, mapping)
-        summary = _validate(root, mapping, known)
+        summary = sort_out(root, manifest, mapping, known)
     finally:
         files.remove(root / STAGED)
     _judge(root, mapping, summary)
@@ -80,64 +78,56 @@ def _check_products(root: Path, mapping: SourceMapping) -> pa.Table | None:
     return known
 
 
-def _stage(root: Path, manifest: lake.Manifest, mapping: SourceMapping) -> None:
-    """Write every file's records as text Parquet with file, line and the file's arrival."""
-    files.remove(root / STAGED)
-    entries = sorted(manifest.files, key=lambda entry: str(entry["path"]))
-    for number, entry in enumerate(progress(entries, "files read", len(entries))):
-        parts = _labelled(root, entry, mapping)
-        first = next(parts)
-        tables.write(root / STAGED / f"{number:06d}.parquet", _chain(first, parts), first.schema)
-
-
-def _labelled(root: Path, entry: dict[str, Any], mapping: SourceMapping) -> Iterator[pa.Table]:
-    arrived = pa.scalar(tables.utc(entry["ingested_at"]), UTC_US)
-    for part in records.read(root / lake.CLICKSTREAM / entry["path"], mapping):
-        file = pa.repeat(pa.scalar(entry["path"]), len(part))
-        yield part.append_column("file", file).append_column("arrived", pa.repeat(arrived, len(part)))
-
-
-def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
-
-
-def _validate(root: Path, mapping: SourceMapping, known: pa.Table | None) -> dict[str, Any]:
+def sort_out(root: Path, manifest: lake.Manifest, mapping: SourceMapping, known: pa.Table | None) -> dict[str, Any]:
     """Assess every row and write each where it belongs; returns the counts.
 
     Raises:
         DataQualityError: a row is neither good, nor in quarantine, nor a duplicate.
     """
+    entries = sorted(manifest.active(), key=lambda entry: str(entry["path"]))
+    assessor = Assessor(mapping, None if known is None else known.select([Col.ITEM_ID]))
+    sorter = Sorter(root / lake.CLICKSTREAM, entries, assessor, root / STAGED)
+    sorter.read(mapping)
+    with files.replacing(root / EVENTS) as temporary:
+        temporary.mkdir()
+        sorter.write_days(temporary)
+    tables.write(root / CANCELLATIONS, sorter.cancellations(), CANCELLATION_SCHEMA)
     con = duck.connect(memory="1500MB")
-    rows = con.read_parquet(str(root / STAGED / "*.parquet"), union_by_name=True)
-    items = None if known is None else con.read_parquet(str(root / PRODUCTS)).select(Col.ITEM_ID).distinct()
-    con.to_parquet(validation.assess(rows, mapping, items), root / STAGED / "assessed", compression="zstd")
-    assessed = con.read_parquet(str(root / STAGED / "assessed"))
-    repeated = con.create_table("repeated", validation.duplicates(assessed), temp=True)
-    first = validation.unique(assessed, repeated)
-    good = tables.write_by_day(root / EVENTS, tables.batches(validation.events(first), EVENT_SCHEMA), EVENT_SCHEMA)
-    again = tables.batches(repeated.order_by("file", "line"), DUPLICATES)
-    duplicates = tables.write(root / QUARANTINE / "duplicates.parquet", again, DUPLICATES)
-    bad = validation.quarantine(assessed)
-    quarantined = tables.write(root / QUARANTINE / "events.parquet", tables.batches(bad), bad.schema().to_pyarrow())
+    duplicates = tables.write(root / QUARANTINE / "duplicates.parquet", sorter.duplicates(con), DUPLICATES)
+    schema, refused = sorter.quarantine()
+    quarantined = tables.write(root / QUARANTINE / "events.parquet", refused, schema)
     if known is None:
-        title, price = (name and validation.RAW + name for name in (mapping.catalogue.title, mapping.catalogue.price))
-        derived = catalogue.from_log(first, str(title), price)
-        tables.write(root / PRODUCTS, tables.batches(derived, PRODUCT_SCHEMA), PRODUCT_SCHEMA)
-    total = int(rows.count().execute())
+        _derive_products(root, con, sorter)
+    counts = sorter.counts
+    good, total = counts.events + counts.cancellations, int(counts.rows.sum())
     if total != good + quarantined + duplicates:
         raise DataQualityError(f"{total} rows came in, but {good} + {quarantined} + {duplicates} came out")
-    per_file = validation.by_file(assessed, repeated).to_pyarrow().to_pylist()
-    reasons = validation.by_reason(assessed).to_pyarrow().to_pylist()
+    columns = zip(*(column.tolist() for column in (counts.rows, counts.quarantined, counts.duplicates)), strict=True)
+    reasons = sorted(zip((-counts.reasons).tolist(), assessor.reasons, strict=True))
     return {
         "source": mapping.name,
         "rows": total,
         "good": good,
+        "events": counts.events,
+        "cancellations": counts.cancellations,
         "quarantined": quarantined,
+        "repaired": counts.repaired,
         "duplicates": duplicates,
-        "reasons": {entry["reason"]: entry["rows"] for entry in reasons},
-        "files": {entry.pop("file"): entry for entry in per_file},
+        "reasons": {reason: -rows for rows, reason in reasons if rows},
+        "files": {
+            entry["path"]: dict(zip(("rows", "quarantined", "duplicates"), row, strict=True))
+            for entry, row in zip(entries, columns, strict=True)
+        },
+        "days": counts.days,
+        "newest_arrival": max(tables.utc(entry["ingested_at"]) for entry in entries).isoformat(),
     }
+
+
+def _derive_products(root: Path, con: Any, sorter: Sorter) -> None:
+    """Write the catalogue that the log itself shows."""
+    found = sorted(str(path) for path in sorter.listed().iterdir())
+    derived = found and tables.batches(catalogue.from_log(con.read_parquet(found), TITLE, LIST_PRICE), PRODUCT_SCHEMA)
+    tables.write(root / PRODUCTS, derived or [], PRODUCT_SCHEMA)
 
 
 def _judge(root: Path, mapping: SourceMapping, summary: dict[str, Any]) -> None:

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import ibis
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.core import validation
 from pipelines.core.columns import UTC_US
-from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck
+from pipelines.core.mapping import Filter, Format, SourceMapping, Timestamp
 from pipelines.io.sources import load_mapping
 
 ARRIVED = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -38,42 +38,43 @@ INVOICE = {
 }
 
 
-def assess(folder: Path, mapping: SourceMapping, rows: list[dict[str, str | None]], items: list[str] | None) -> Any:
-    """Ibis table of assessed ``rows``, each a line of one file from line 2 on."""
-    con = duck.connect("500MB", threads=1)
-    staged = [{f"raw:{name}": value for name, value in row.items() if name != "text"} for row in rows]
-    columns = {name: pa.array([row.get(name) for row in staged], pa.string()) for name in staged[0]}
-    lines = {
-        "line": pa.array(range(2, len(rows) + 2)),
-        "text": pa.array([row.get("text") for row in rows], pa.string()),
-        "file": pa.array(["f.csv"] * len(rows)),
-        "arrived": pa.array([ARRIVED] * len(rows), UTC_US),
-    }
-    pq.write_table(pa.table(lines | columns), folder / "staged.parquet")
-    pq.write_table(pa.table({"item_id": pa.array(items or [], pa.string())}), folder / "items.parquet")
-    known = con.read_parquet(str(folder / "items.parquet")) if items is not None else None
-    return validation.assess(con.read_parquet(str(folder / "staged.parquet")), mapping, known)
-
-
-def clickstream(folder: Path, *rows: dict[str, str | None]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (
-        assess(folder, load_mapping("clickstream", folder), list(rows), ["P1", "P2"]).to_pyarrow().to_pylist()
+def assess(mapping: SourceMapping, rows: list[dict[str, str | None]], items: list[str] | None) -> list[dict[str, Any]]:
+    """Assessed ``rows``, each a line of one file from line 2 on, with their ``reasons``."""
+    names = [name for name in rows[0] if name != "text"]
+    raw = {f"raw:{name}": pa.array([row.get(name) for row in rows], pa.string()) for name in names}
+    text = pa.array([row.get("text") for row in rows], pa.string())
+    arrived = pa.array([ARRIVED] * len(rows), UTC_US)
+    given = validation.trimmed(pa.table({"line": range(2, len(rows) + 2), "text": text, "arrived": arrived} | raw))
+    expression = validation.assess(
+        ibis.table(ibis.Schema.from_pyarrow(given.schema), name="given"),
+        mapping,
+        None if items is None else ibis.table({"item_id": "string"}, name="known"),
     )
-    return sorted(found, key=lambda row: row["line"])
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        con.register("given", given)
+        con.register("known", pa.table({"item_id": pa.array(items or [], pa.string())}))
+        assessed = con.sql(ibis.to_sql(expression, dialect="duckdb")).to_arrow_table().sort_by("line")
+    reasons = validation.explain(assessed["wrong"].to_numpy(), validation.reasons(mapping))
+    found: list[dict[str, Any]] = assessed.append_column("reasons", reasons).to_pylist()
+    return found
 
 
-def test_good_row_becomes_canonical(tmp_path: Path) -> None:
-    (row,) = clickstream(
-        tmp_path, GOOD | {"user_id": " U1 ", "event_type": "Purchase", "quantity": "2", "price": "9.5"}
-    )
+def clickstream(*rows: dict[str, str | None], **mapping: Any) -> list[dict[str, Any]]:
+    changed = load_mapping("clickstream", Path()).model_copy(update=mapping)
+    return assess(changed, list(rows), ["P1", "P2"])
+
+
+def test_good_row_becomes_canonical() -> None:
+    (row,) = clickstream(GOOD | {"user_id": " U1 ", "event_type": "Purchase", "quantity": "2", "price": "9.5"})
     assert row["reasons"] == []
     assert (row["event_id"], row["user_id"], row["item_id"], row["event_type"]) == ("E1", "U1", "P1", "purchase")
     assert (row["quantity"], row["price"], row["session_id"]) == (2, 9.5, "S1")
     assert row["timestamp"] == datetime(2026, 1, 10, 10, tzinfo=UTC)
 
 
-def test_absent_quantity_is_one_and_absent_price_stays_null(tmp_path: Path) -> None:
-    (row,) = clickstream(tmp_path, GOOD)
+def test_absent_quantity_is_one_and_absent_price_stays_null() -> None:
+    (row,) = clickstream(GOOD)
     assert (row["quantity"], row["price"]) == (1, None)
 
 
@@ -108,15 +109,15 @@ def test_absent_quantity_is_one_and_absent_price_stays_null(tmp_path: Path) -> N
         ),
     ],
 )
-def test_bad_row_gets_every_reason(tmp_path: Path, change: dict[str, str], reasons: list[str]) -> None:
-    good, bad = clickstream(tmp_path, {**GOOD, "text": None}, {**GOOD, **change})
+def test_bad_row_gets_every_reason(change: dict[str, str], reasons: list[str]) -> None:
+    good, bad = clickstream({**GOOD, "text": None}, {**GOOD, **change})
     assert good["reasons"] == []
     assert bad["reasons"] == reasons
 
 
 @pytest.mark.parametrize("given", ["2026-01-10 10:00:00", "2026-01-10T12:00:00+02:00", "2026-01-10T10:00:00.000Z"])
-def test_iso_time_knows_its_offset_or_is_in_the_mapping_zone(tmp_path: Path, given: str) -> None:
-    (row,) = clickstream(tmp_path, GOOD | {"timestamp": given})
+def test_iso_time_knows_its_offset_or_is_in_the_mapping_zone(given: str) -> None:
+    (row,) = clickstream(GOOD | {"timestamp": given})
     assert row["timestamp"] == datetime(2026, 1, 10, 10, tzinfo=UTC)
 
 
@@ -128,34 +129,56 @@ def test_iso_time_knows_its_offset_or_is_in_the_mapping_zone(tmp_path: Path, giv
         ({"format": ["%Y-%m-%d", "%d/%m/%Y %H:%M"], "timezone": "Europe/Berlin"}, "10/01/2026 11:00"),
     ],
 )
-def test_time_is_read_in_the_mapping_format(tmp_path: Path, rule: dict[str, Any], given: str) -> None:
-    mapping = load_mapping("clickstream", tmp_path)
-    timestamp = mapping.timestamp.model_validate({"column": "timestamp"} | rule)
-    assessed = assess(
-        tmp_path, mapping.model_copy(update={"timestamp": timestamp}), [GOOD | {"timestamp": given}], ["P1"]
-    )
-    assert assessed.to_pyarrow()["timestamp"].to_pylist() == [datetime(2026, 1, 10, 10, tzinfo=UTC)]
+def test_time_is_read_in_the_mapping_format(rule: dict[str, Any], given: str) -> None:
+    (row,) = clickstream(GOOD | {"timestamp": given}, timestamp=Timestamp(column="timestamp", **rule))
+    assert row["timestamp"] == datetime(2026, 1, 10, 10, tzinfo=UTC)
 
 
-def test_online_retail_rows_by_their_rules(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2025-03-30 00:59:59", "2025-03-30 00:59:59"),  # London, the last second of winter time
+        ("2025-03-30 01:30:00", "2025-03-30 01:30:00"),  # which no clock showed: read as winter time
+        ("2025-03-30 02:00:00", "2025-03-30 01:00:00"),  # the first second of summer time
+        ("2025-10-26 00:59:59", "2025-10-25 23:59:59"),
+        ("2025-10-26 01:30:00", "2025-10-26 01:30:00"),  # which clocks showed twice: read as winter time
+        ("2025-10-26T01:30:00+01:00", "2025-10-26 00:30:00"),  # an offset says which
+        ("2025-10-26 02:00:00", "2025-10-26 02:00:00"),
+    ],
+)
+def test_summer_time_begins_and_ends(local: str, utc: str) -> None:
+    (row,) = clickstream(GOOD | {"timestamp": local}, timestamp=Timestamp(column="timestamp", timezone="Europe/London"))
+    assert row["timestamp"] == datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("given", "price"), [("9,50", 9.5), ("1.234,50", 1234.5), ("7", 7.0), ("x", None)])
+def test_decimal_comma(given: str, price: float | None) -> None:
+    (row,) = clickstream(GOOD | {"price": given}, format=Format(decimal=","))
+    assert row["price"] == price
+    assert row["reasons"] == ([] if price else ["price is not a number"])
+
+
+def test_online_retail_rows_by_their_rules() -> None:
     rows = [
         INVOICE,
         INVOICE | {"InvoiceDate": "2011-07-01 12:00:00"},  # summer time: an hour before UTC's clock
         INVOICE | {"CustomerID": ""},
         INVOICE | {"InvoiceNo": "C536379", "Quantity": "-1"},
+        INVOICE | {"Quantity": "-1"},
         INVOICE | {"StockCode": "POST"},
         INVOICE | {"StockCode": "gift_0001_20", "CustomerID": ""},
     ]
-    assessed = assess(tmp_path, load_mapping("online-retail", tmp_path), rows, None)
-    found = sorted(assessed.to_pyarrow().to_pylist(), key=lambda row: row["line"])
+    found = assess(load_mapping("online-retail", Path()), rows, None)
     assert [row["reasons"] for row in found] == [
         [],
         [],
         ["missing user_id"],
-        ["cancellation", "quantity below 1"],
+        [],
+        ["quantity below 1"],
         ["not a product"],
         ["not a product", "missing user_id"],
     ]
+    assert [(row["is_cancellation"], row["quantity"]) for row in found[3:5]] == [(True, 1), (False, -1)]
     first, summer = found[:2]
     assert (first["user_id"], first["item_id"], first["session_id"]) == ("17850", "85123A", "536365")
     assert (first["event_type"], first["quantity"], first["price"]) == ("purchase", 6, 2.55)
@@ -176,37 +199,20 @@ def test_online_retail_rows_by_their_rules(tmp_path: Path) -> None:
         ({"above": 2}, "text", False),
     ],
 )
-def test_filter_catches_what_it_says(tmp_path: Path, test: dict[str, Any], value: str, caught: bool) -> None:
-    mapping = load_mapping("clickstream", tmp_path)
-    found = [type(load_mapping("online-retail", tmp_path).filters[0])(reason="caught", column="device", **test)]
-    assessed = assess(tmp_path, mapping.model_copy(update={"filters": found}), [GOOD | {"device": value}], ["P1"])
-    assert assessed.to_pyarrow()["reasons"].to_pylist() == [["caught"] if caught else []]
+def test_filter_catches_what_it_says(test: dict[str, Any], value: str, caught: bool) -> None:
+    (row,) = clickstream(GOOD | {"device": value}, filters=[Filter(reason="caught", column="device", **test)])
+    assert row["reasons"] == (["caught"] if caught else [])
 
 
-def kept_and_repeated(assessed: Any) -> tuple[list[int], list[int]]:
-    """Lines of the good rows that stay and of those that repeat one."""
-    repeated = validation.duplicates(assessed)
-    kept = validation.unique(assessed, repeated)
-    return sorted(kept.to_pyarrow()["line"].to_pylist()), repeated.to_pyarrow()["line"].to_pylist()
+def test_row_without_event_id_is_named_by_its_columns() -> None:
+    rows = [INVOICE, INVOICE | {"InvoiceNo": " 536365 "}, INVOICE | {"Country": "France"}]
+    first, spaced, other = (row["event_id"] for row in assess(load_mapping("online-retail", Path()), rows, None))
+    assert first == spaced != other
+    assert len(first) == 20
 
 
-def test_first_row_of_an_event_id_is_kept(tmp_path: Path) -> None:
-    rows = [GOOD, GOOD | {"user_id": ""}, GOOD, GOOD | {"device": "tablet"}, GOOD | {"event_id": "E2"}]
-    assessed = assess(tmp_path, load_mapping("clickstream", tmp_path), rows, ["P1"])
-    assert kept_and_repeated(assessed) == ([2, 6], [4, 5])  # line 3 is bad, so it is no duplicate
-
-
-def test_rows_without_event_id_are_duplicates_only_if_identical(tmp_path: Path) -> None:
-    rows = [INVOICE, INVOICE, INVOICE | {"Country": "France"}]
-    assessed = assess(tmp_path, load_mapping("online-retail", tmp_path), rows, None)
-    assert kept_and_repeated(assessed) == ([2, 4], [3])
-
-
-def test_quarantine_keeps_the_row_as_it_came(tmp_path: Path) -> None:
-    rows = [GOOD, GOOD | {"user_id": "", "device": " phone "}]
-    bad = validation.quarantine(assess(tmp_path, load_mapping("clickstream", tmp_path), rows, ["P1"]))
-    assert bad.to_pyarrow().to_pylist() == [
-        {"file": "f.csv", "line": 3, "reasons": ["missing user_id"], "text": None}
-        | GOOD
-        | {"user_id": "", "device": " phone "}
-    ]
+def test_repaired_row_is_named_as_if_it_had_come_like_that() -> None:
+    mapping = load_mapping("online-retail", Path())
+    (plain,) = assess(mapping, [INVOICE], None)
+    (repair,) = assess(mapping, [INVOICE | {"_file": "2010/12/01/clickstream.csv", "_line": "7"}], None)
+    assert repair["event_id"] == plain["event_id"]

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.core.errors import DataQualityError, InputError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import records
+from pipelines.io import csv_records, records
 
 MAPPING = SourceMapping.parse(
     {
@@ -68,7 +68,7 @@ EXPECTED = [
 
 @pytest.mark.parametrize("block", [16, 40, 1 << 20])
 def test_every_line_comes_out_with_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(records, "_BLOCK", block)
+    monkeypatch.setattr(csv_records, "_BLOCK", block)
     assert rows(csv_file(tmp_path, NASTY)) == EXPECTED
 
 
@@ -127,3 +127,17 @@ def test_file_that_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
 
 def test_header_alone_has_no_rows(tmp_path: Path) -> None:
     assert rows(csv_file(tmp_path, "u,i,t\n")) == rows(csv_file(tmp_path, "u,i,t")) == []
+
+
+def test_plain_lines_keep_their_numbers_beside_broken_ones(tmp_path: Path) -> None:
+    content = b"u,i,t\n\nu1,p1,1\r\n\r\nu2,p2\nu\xff,p3,3\n\n\nu4,p4,4"
+    assert rows(csv_file(tmp_path, content)) == [
+        (2, "", None, None, None),
+        (3, None, "u1", "p1", "1"),
+        (4, "", None, None, None),
+        (5, "u2,p2", None, None, None),
+        (6, None, "u\ufffd", "p3", "3"),
+        (7, "", None, None, None),
+        (8, "", None, None, None),
+        (9, None, "u4", "p4", "4"),
+    ]
