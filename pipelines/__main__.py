@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "connect": "pipelines.commands.connect",
     "simulate": "pipelines.commands.simulate",
     "catalogue": "pipelines.commands.catalogue",
+    "products": "pipelines.commands.products",
     "materialize": "pipelines.commands.materialize",
     "up": "pipelines.commands.up",
     "down": "pipelines.commands.down",

@@ -1,7 +1,8 @@
 """The catalogue in time: each item's states from an API's snapshots, and what was known at a moment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import ibis
@@ -17,6 +18,8 @@ STATE: Final = PRODUCT_SCHEMA.names[:-1]
 _STOCK: Final = STATE.index("in_stock")
 _EVER: Final = "1970-01-01 00:00:00"
 
+_state: Final = itemgetter(*STATE)
+
 State = tuple[Any, ...]
 
 
@@ -29,13 +32,21 @@ def history(snapshots: Iterable[tuple[datetime, Iterable[dict[str, Any]]]]) -> p
     parts: list[pa.Table] = [PRODUCT_SCHEMA.empty_table()]
     current: dict[str, State] = {}
     for moment, products in snapshots:
-        listed = {product[Col.ITEM_ID]: tuple(product[name] for name in STATE) for product in products}
-        changed = [state for item_id, state in listed.items() if current.get(item_id) != state]
+        listed = dict(_against(current, products))
+        changed = [state for item_id, state in listed.items() if current.get(item_id) is not state]
         changed += [_gone(state) for item_id, state in current.items() if item_id not in listed and state[_STOCK]]
         current |= {state[0]: state for state in changed}
         parts.append(_rows(changed, moment))
     rows = pa.concat_tables(parts).sort_by([(Col.ITEM_ID, "ascending"), ("valid_from", "ascending")])
     return _last_of_each_moment(rows)
+
+
+def _against(current: dict[str, State], products: Iterable[dict[str, Any]]) -> Iterator[tuple[str, State]]:
+    """Each product's id and state: the very one of ``current`` where it is equal, so that it is held once."""
+    for product in products:
+        state = _state(product)
+        before = current.get(state[0])
+        yield state[0], before if before is not None and before == state else state
 
 
 def _gone(state: State) -> State:

@@ -35,46 +35,51 @@ def check_product(given: Any) -> tuple[Product, list[str]]:
 
 
 def _wrong(given: Product, product: Product, rate: Any, count: Any) -> list[tuple[str, bool]]:
-    price, stars, stock = product[Col.PRICE], product["rating_rate"], given.get("stock")
-    odd = {name: not _may_be_text(given.get(name)) for name in ("id", "title", "category")}
+    price, stars = product[Col.PRICE], product["rating_rate"]
+    stock, said = given.get("stock"), given.get("in_stock")
+    odd_id, odd_title = _is_odd(given.get("id")), _is_odd(given.get("title"))
     return [
-        ("id is neither text nor a number", odd["id"]),
-        ("missing id", product[Col.ITEM_ID] is None and not odd["id"]),
-        ("title is not text", odd["title"]),
-        ("missing title", product[Col.TITLE] is None and not odd["title"]),
-        ("category is not text", odd["category"]),
-        ("price is not a number", given.get("price") is not None and price is None),
+        ("id is neither text nor a number", odd_id),
+        ("missing id", product[Col.ITEM_ID] is None and not odd_id),
+        ("title is not text", odd_title),
+        ("missing title", product[Col.TITLE] is None and not odd_title),
+        ("category is not text", _is_odd(given.get("category"))),
+        ("price is not a number", price is None and given.get("price") is not None),
         ("negative price", price is not None and price < 0),
         ("rating is not between 0 and 5", rate is not None and not (stars is not None and 0 <= stars <= 5)),
         ("rating count is not a number", count is not None and product["rating_count"] is None),
         ("stock is not a number", stock is not None and _number(stock) is None),
-        ("in_stock is neither true nor false", not isinstance(given.get("in_stock"), bool | None)),
+        ("in_stock is neither true nor false", said is not None and not isinstance(said, bool)),
     ]
 
 
-def _may_be_text(value: Any) -> bool:
-    """Whether a value is text, a number that may stand for it, or absent."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value is None or isinstance(value, str) or number
+def _is_odd(value: Any) -> bool:
+    """Whether a value is there, but neither text nor a number that may stand for it."""
+    if value is None or isinstance(value, str):
+        return False
+    return isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
 
 
 def _text(value: Any) -> str | None:
-    text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-    return text or None
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _number(value: Any) -> float | None:
+    if value is None or isinstance(value, bool):
+        return None
     try:
-        number = float(value) if not isinstance(value, bool) else None
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if number is not None and abs(number) < 1e12 else None
+    return number if abs(number) < 1e12 else None
 
 
 def _in_stock(given: Product) -> bool:
     """FakeStore says nothing (on sale, then), DummyJSON a number, the simulated shop a yes or no."""
-    if isinstance(given.get("in_stock"), bool):
-        return bool(given["in_stock"])
+    if isinstance(said := given.get("in_stock"), bool):
+        return said
     stock = _number(given.get("stock"))
     return stock is None or stock > 0
 

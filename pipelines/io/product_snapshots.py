@@ -1,26 +1,35 @@
 """The catalogue's snapshots of the raw lake, read one at a time."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from pipelines.core.columns import Col
+from pipelines.core.errors import InputError
 from pipelines.core.product_history import history
 from pipelines.core.products import Product, check_product
-from pipelines.io import files, lake, tables
+from pipelines.io import lake, tables
 
 BAD_PRODUCTS: Final = pa.schema(
     [("file", pa.string()), ("position", pa.int64()), ("reasons", pa.list_(pa.string())), ("product", pa.string())]
 )
 
+_LIST: Final = re.compile(r"\s*\[\s*(\])?")
+_NEXT: Final = re.compile(r"\s*(?:,\s*|(\]))")
+
 
 def read_history(manifest: lake.Manifest) -> tuple[pa.Table, pa.Table]:
     """(every state of every good product, the bad entries with all their reasons) of all snapshots.
 
-    One snapshot at a time is in memory, besides the states themselves.
+    One snapshot's text at a time is in memory, besides the states themselves.
+
+    Raises:
+        InputError: a snapshot is damaged.
     """
     bad: list[dict[str, Any]] = []
     known = history(_snapshots(manifest, bad))
@@ -35,7 +44,7 @@ def _snapshots(manifest: lake.Manifest, bad: list[dict[str, Any]]) -> Iterator[t
 def _good(manifest: lake.Manifest, path: str, bad: list[dict[str, Any]]) -> Iterator[Product]:
     """The good products of a snapshot; the others are added to ``bad``."""
     seen: set[str] = set()
-    for position, given in enumerate(files.read_json(manifest.path.parent / path)):
+    for position, given in enumerate(_entries(manifest.path.parent / path)):
         product, reasons = check_product(given)
         reasons += ["id is listed twice"] if product[Col.ITEM_ID] in seen else []
         if reasons:
@@ -44,3 +53,22 @@ def _good(manifest: lake.Manifest, path: str, bad: list[dict[str, Any]]) -> Iter
         else:
             seen.add(product[Col.ITEM_ID])
             yield product
+
+
+def _entries(path: Path) -> Iterator[Any]:
+    """The entries of a JSON list in a file, one after another: as text they take much less room than as objects.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    text, decode = path.read_text(encoding="utf-8"), json.JSONDecoder().raw_decode
+    between, at = _LIST.match(text, 0), 0
+    try:
+        while between is not None and between[1] != "]":
+            entry, at = decode(text, between.end())
+            yield entry
+            between = _NEXT.match(text, at)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+    if between is None:
+        raise InputError(f"{path} is damaged: no JSON list goes on at character {at}")
