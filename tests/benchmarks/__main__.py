@@ -1,15 +1,25 @@
-"""``make bench``: run the measurements and print them; ``python -m tests.benchmarks feast serving`` runs some."""
+"""``make bench``: run the measurements and print them; ``python -m tests.benchmarks feast serving`` runs some.
+
+``lake-10m`` and ``lake-100m`` run only when they are named.
+"""
 
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pipelines.settings import Settings
-from tests.benchmarks import feast_stores, pipeline, serving
+from tests.benchmarks import feast_stores, lake, pipeline, serving
 from tests.conftest import pipelines
 
-SUITES = {"feast": feast_stores.run, "pipeline": pipeline.run, "serving": serving.run}
+SUITES = {
+    "lake": partial(lake.run, events=1_000_000),
+    "feast": feast_stores.run,
+    "pipeline": pipeline.run,
+    "serving": serving.run,
+}
+LARGE = {"lake-10m": partial(lake.run, events=10_000_000), "lake-100m": partial(lake.run, events=100_000_000)}
 
 
 def main(names: list[str]) -> None:
@@ -21,7 +31,7 @@ def main(names: list[str]) -> None:
         try:
             for name in names or SUITES:
                 print(f"== {name}", flush=True)
-                for line in SUITES[name](Settings.load(root, os.environ)):
+                for line in (SUITES | LARGE)[name](Settings.load(root, os.environ)):
                     print(f"   {line}", flush=True)
         finally:
             pipelines(root, "down")

@@ -41,7 +41,7 @@ def _measure(settings: Settings, root: Path, shop: str) -> Iterator[str]:
     connect_shop(root, shop)
     total = 0.0
     for stage in yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]:
-        seconds, peak = _run(root, stage)
+        seconds, peak = measure(root, "-m", "pipelines", stage)
         total += seconds
         yield f"{shop}: {stage:9s} {seconds:6.1f} s  {peak / 1024:6.0f} MB"
     metrics = json.loads((root / "data/reports/metrics.json").read_text(encoding="utf-8"))
@@ -61,11 +61,11 @@ def connect_shop(root: Path, shop: str) -> None:
         pipelines(root, "connect", "--source", shop, "--clickstream", str(ONLINE_RETAIL))
 
 
-def _run(root: Path, stage: str) -> tuple[float, int]:
-    """Seconds and peak memory (KiB) of a stage as a process."""
+def measure(root: Path, *arguments: str) -> tuple[float, int]:
+    """Seconds and peak memory (KiB) of a Python process in ``root``."""
     started = time.perf_counter()
     with (root / "stderr").open("wb") as errors:
-        process = subprocess.Popen([sys.executable, "-m", "pipelines", stage], cwd=root, stdout=errors, stderr=errors)
+        process = subprocess.Popen([sys.executable, *arguments], cwd=root, stdout=errors, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, (root / "stderr").read_text(encoding="utf-8")
     return time.perf_counter() - started, usage.ru_maxrss
