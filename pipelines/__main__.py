@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import contextlib
 import importlib
 import logging
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.context import Context
-from pipelines.core.errors import RecoMartError
+from pipelines.core.errors import FAILURE, MAY_PASS, RecoMartError, ServiceError
 from pipelines.settings import Settings
 
 COMMANDS: Final = {
@@ -29,6 +30,9 @@ COMMANDS: Final = {
     "connect": "pipelines.commands.connect",
     "simulate": "pipelines.commands.simulate",
     "catalogue": "pipelines.commands.catalogue",
+    "quarantine": "pipelines.commands.quarantine",
+    "replay": "pipelines.commands.replay",
+    "withdraw": "pipelines.commands.withdraw",
     "products": "pipelines.commands.products",
     "materialize": "pipelines.commands.materialize",
     "up": "pipelines.commands.up",
@@ -47,7 +51,10 @@ DISK_FULL: Final = ("No space left on device", "Disk quota exceeded", "disk is f
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return the exit code: 0 done, 1 a readable error, 2 wrong usage, 130 interrupted."""
+    """Run one command and return the exit code.
+
+    0 done, 1 a readable error, 2 wrong usage, 75 a server that doesn't answer as it must, 130 interrupted.
+    """
     argv = sys.argv[1:] if argv is None else argv
     name = next((a for a in argv if not a.startswith("-")), None)
     try:
@@ -68,11 +75,19 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     except Exception as error:
         readable = _readable(error)
+        _record(readable or f"{type(error).__name__}: {error}")
         if args.debug or readable is None:
             raise
         logging.getLogger("pipelines").debug("failed", exc_info=True)
         print(f"{args.command}: {readable}", file=sys.stderr)  # noqa: T201
-        return 1
+        return MAY_PASS if isinstance(error, ServiceError) and readable == str(error) else 1
+
+
+def _record(reason: str) -> None:
+    """Leave why the command failed where its starter looks for it."""
+    if path := os.environ.get(FAILURE):
+        with contextlib.suppress(OSError):  # the disk may be full
+            Path(path).write_text(reason, encoding="utf-8")
 
 
 def _readable(error: Exception) -> str | None:

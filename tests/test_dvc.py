@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from pipelines.__main__ import COMMANDS
+from pipelines.flow import Policy
+from pipelines.io.dvc_repo import Stage
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STAGES: dict[str, Any] = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -48,6 +50,12 @@ def test_dvc_stage_depends_on_its_own_code_and_the_core_it_uses(name: str) -> No
     own = f"pipelines/stages/{name}.py"
     used = _core_used(CHECKOUT / own) - {"pipelines/core/columns.py", "pipelines/core/errors.py"}
     assert {own} | used <= set(STAGES[name]["deps"])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_dvc_stage_says_how_patient_to_be_with_it(name: str) -> None:
+    assert {"retries", "timeout_minutes"} <= set(STAGES[name]["meta"])
+    Policy.of(Stage(name, STAGES[name]["meta"]))
 
 
 def _core_used(path: Path) -> set[str]:
