@@ -1,0 +1,61 @@
+"""What an event is told of its item is what was known at its time: no price of tomorrow, in no column."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipelines.context import Context
+from pipelines.io import lake
+from pipelines.stages import prepare, validate
+from tests.stages.shop import ARRIVED, fill_lake
+
+FIRST = datetime(2026, 2, 1, tzinfo=UTC)
+CHANGE = datetime(2026, 2, 3, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+TIMES = {
+    "before the first fetch": datetime(2026, 1, 20, tzinfo=UTC),
+    "first fetch": FIRST,
+    "just before the change": CHANGE - TICK,
+    "the very moment of the change": CHANGE,
+    "after the change": CHANGE + timedelta(hours=20),
+    "just before the last fetch": ARRIVED - TICK,
+}
+
+
+def product(price: float, category: str) -> dict[str, Any]:
+    return {"id": "P1", "title": "Lamp", "price": price, "category": category}
+
+
+def prepared(context: Context, *snapshots: tuple[datetime, float, str]) -> dict[str, tuple[float, str]]:
+    """Price and category of each event by its id, from a log without prices and fetches of the catalogue."""
+    lines = [f"{name},U1,P1,view,{time.isoformat()}" for name, time in TIMES.items()]
+    log = "\n".join(["event_id,user_id,product_id,event_type,timestamp", *lines, ""])
+    (moment, price, category), *others = snapshots
+    fill_lake(context.root, {"clickstream-2026-02-05.csv": log.encode()}, [product(price, category)])
+    catalogue = lake.Manifest.read(context.root / lake.PRODUCTS)
+    catalogue.files[0]["ingested_at"] = moment.isoformat()
+    for moment, price, category in others:
+        lake.add_products(catalogue, [product(price, category)], "http://shop", moment)
+    catalogue.write()
+    validate.run(context)
+    prepare.run(context)
+    rows = pq.read_table(context.root / prepare.INTERACTIONS, columns=["event_id", "price", "category"]).to_pylist()
+    return {row["event_id"]: (row["price"], row["category"]) for row in rows}
+
+
+def test_event_has_the_price_of_its_time(context: Context) -> None:
+    snapshots = (FIRST, 10.0, "old"), (CHANGE, 20.0, "new"), (ARRIVED, 30.0, "newest")
+    assert prepared(context, *snapshots) == {
+        "before the first fetch": (10.0, "old"),  # no older truth
+        "first fetch": (10.0, "old"),
+        "just before the change": (10.0, "old"),
+        "the very moment of the change": (20.0, "new"),
+        "after the change": (20.0, "new"),
+        "just before the last fetch": (20.0, "new"),
+    }
+
+
+def test_event_knows_nothing_of_a_price_that_changes_later(context: Context) -> None:
+    found = prepared(context, (FIRST, 10.0, "old"), (ARRIVED, 99.0, "new"))
+    assert set(found.values()) == {(10.0, "old")}
