@@ -5,7 +5,8 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader, BufferedWriter
@@ -63,6 +64,17 @@ class Refused:
 def suffix_of(path: Path) -> str:
     """``.csv``, ``.csv.gz`` or ``.parquet``."""
     return ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A hidden path in ``folder`` for a copy; what is still there at the end goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".{os.getpid()}.tmp"
+    try:
+        yield path
+    finally:
+        files.remove(path)
 
 
 def copy_all(originals: list[Path], folder: Path, mapping: SourceMapping) -> Generator[Copied | Refused, None, None]:

@@ -58,7 +58,9 @@ class Arrivals:
         lines = [f"refused {len(self.refused)} of {self.found} files, the others are in the lake:"]
         lines += [f"  {refused.reason}" for refused in self.refused[:SHOWN]]
         lines += [f"  and {len(self.refused) - SHOWN} more: see logs/"] if len(self.refused) > SHOWN else []
-        lines.append("  repair or remove each, or have it left out: `python -m pipelines withdraw FILE`; then go on")
+        lines.append(
+            "  repair or remove each, or have it left out: `python -m pipelines withdraw FILE`. Then run it again"
+        )
         raise InputError("\n".join(lines))
 
 
@@ -117,13 +119,14 @@ def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMappi
         with closing(intake.copy_all(unknown, folder, mapping)) as copied:
             for arrived in progress(copied, "files copied", len(unknown)):
                 if isinstance(arrived, intake.Refused):
-                    log.debug("refused: %s", arrived.reason)
-                    arrivals.refused.append(arrived)
+                    if seen.read(arrived.original) not in known:  # else it was withdrawn
+                        log.debug("refused: %s", arrived.reason)
+                        arrivals.refused.append(arrived)
                     continue
                 if arrived.sha256 not in known:
                     arrivals.new.append(lake.add_file(manifest, arrived, now))
                     known.add(arrived.sha256)
-                seen.remember(arrived)
+                seen.remember(arrived.original, arrived.bytes, arrived.time_ns, arrived.sha256)
                 if time.monotonic() - saved > CHECKPOINT_S:
                     _save(manifest, seen)
                     saved = time.monotonic()
@@ -154,9 +157,19 @@ class _Seen:
             return None
         return sha256 if (stat.st_size, stat.st_mtime_ns) == (size, time_ns) else None
 
-    def remember(self, arrived: intake.Copied) -> None:
-        """Keep what a copy showed."""
-        self._hashes[str(arrived.original)] = [arrived.bytes, arrived.time_ns, arrived.sha256]
+    def read(self, path: Path) -> str | None:
+        """The SHA-256 of a file's content, read if need be; None where it can't be."""
+        try:
+            stat = path.stat()
+            sha256 = self.hash(path) or files.sha256(path)
+        except OSError:
+            return None
+        self.remember(path, stat.st_size, stat.st_mtime_ns, sha256)
+        return sha256
+
+    def remember(self, path: Path, size: int, time_ns: int, sha256: str) -> None:
+        """Keep what a file's content is as long as it has this size and time."""
+        self._hashes[str(path)] = [size, time_ns, sha256]
 
     def write(self) -> None:
         """Write what is known."""

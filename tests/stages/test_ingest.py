@@ -5,7 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError, ServiceError
+from pipelines.io import withdrawal
 from pipelines.stages import ingest
 
 Connect = Callable[..., None]
@@ -138,6 +139,23 @@ def test_ingest_takes_a_refused_file_once_it_is_repaired(
     bad.write_text(HEADER + ROW)
     ingest.run(context)
     assert "2026/01/03/clickstream.csv" in {entry["path"] for entry in entries(context)}
+
+
+def test_ingest_lets_withdrawn_files_be(context: Context, connect: Connect, shop: Path, url: str) -> None:
+    bad = shop / "log/bad-2026-01-03.csv"
+    bad.write_text("no,such,columns\n")
+    connect("clickstream", shop / "log", catalogue_url=url)
+    with pytest.raises(InputError):
+        ingest.run(context)
+    for path in (bad, shop / "log/clickstream-2026-01-01.csv"):
+        withdrawal.withdraw(context.root, str(path), datetime.now(UTC))
+    before = entries(context)
+    (shop / "log/same-2026-01-09.csv").write_text(HEADER + ROW + ROW)
+    ingest.run(context)
+    (context.root / ingest.SEEN).unlink()
+    ingest.run(context)
+    assert entries(context) == before
+    assert sum("withdrawn" in entry for entry in before) == 2
 
 
 def test_ingest_leaves_out_files_dated_before_since(context: Context, connect: Connect, shop: Path, url: str) -> None:
