@@ -81,13 +81,15 @@ def _is_simulated(context: Context) -> bool:
         return False
     args, there = context.args, files.read_json(description)["parameters"]
     same = all(there[name] == getattr(args, name) for name in ("users", "items", "days", "seed"))
+    same = same and there.get("gzip", False) == args.gzip
     return same and args.end in (None, datetime.fromisoformat(there["end"]).date())
 
 
 def _name(context: Context) -> str:
     """A name that changes with the simulation: two of them never mix in one lake."""
     there = files.read_json(context.root / SHOP / "simulation.json")["parameters"]
-    return "simulated-" + "-".join(str(there[name]) for name in ("users", "items", "days", "seed", "end"))
+    name = "simulated-" + "-".join(str(there[name]) for name in ("users", "items", "days", "seed", "end"))
+    return name + ("-gz" if there.get("gzip") else "")
 
 
 def _await_champion(settings: Settings, address: str) -> None:

@@ -1,5 +1,6 @@
 """``simulate`` writes a shop that says of itself that it is simulated, and replaces nothing that isn't."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -22,6 +23,26 @@ def test_simulate_writes_files_catalogue_and_counts(tmp_path: Path, monkeypatch:
     assert described["simulated"] is True
     assert described["counts"]["rows"] == len(lines) - 4
     assert len(json.loads(Path("data/demo/catalogue.json").read_text())) == 60
+
+
+def test_simulate_writes_the_same_as_gzip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*ARGUMENTS, "--out", "plain"]) == 0
+    assert main([*ARGUMENTS, "--out", "zipped", "--gzip"]) == 0
+    first = {file.name: file.read_bytes() for file in Path("zipped/clickstream").iterdir()}
+    plain = {f"{file.name}.gz": file.read_bytes() for file in Path("plain/clickstream").iterdir()}
+    assert {name: gzip.decompress(content) for name, content in first.items()} == plain
+    assert main([*ARGUMENTS, "--out", "zipped", "--gzip"]) == 0
+    assert {file.name: file.read_bytes() for file in Path("zipped/clickstream").iterdir()} == first
+    described = [json.loads(Path(f"{out}/simulation.json").read_text())["parameters"] for out in ("plain", "zipped")]
+    assert described[1] == described[0] | {"gzip": True}
+
+
+def test_simulate_replaces_gzip_by_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*ARGUMENTS, "--gzip"]) == 0
+    assert main(ARGUMENTS) == 0
+    assert {file.suffix for file in Path("data/demo/clickstream").iterdir()} == {".csv"}
 
 
 def test_simulate_refuses_a_folder_with_other_files(
