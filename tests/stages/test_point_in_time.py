@@ -3,11 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import ibis
 import pyarrow.parquet as pq
+import pytest
 
 from pipelines.context import Context
+from pipelines.core import features
 from pipelines.io import lake
 from pipelines.stages import prepare, validate
+from tests.feature_data import day, event, event_table, product_table
+from tests.feature_data import product as known
 from tests.stages.shop import ARRIVED, fill_lake
 
 FIRST = datetime(2026, 2, 1, tzinfo=UTC)
@@ -44,6 +49,7 @@ def prepared(context: Context, *snapshots: tuple[datetime, float, str]) -> dict[
     return {row["event_id"]: (row["price"], row["category"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_event_has_the_price_of_its_time(context: Context) -> None:
     snapshots = (FIRST, 10.0, "old"), (CHANGE, 20.0, "new"), (ARRIVED, 30.0, "newest")
     assert prepared(context, *snapshots) == {
@@ -56,6 +62,22 @@ def test_event_has_the_price_of_its_time(context: Context) -> None:
     }
 
 
+@pytest.mark.slow
 def test_event_knows_nothing_of_a_price_that_changes_later(context: Context) -> None:
     found = prepared(context, (FIRST, 10.0, "old"), (ARRIVED, 99.0, "new"))
     assert set(found.values()) == {(10.0, "old")}
+
+
+def test_feature_knows_nothing_of_a_price_that_changes_later() -> None:
+    def prices(*states: dict[str, Any]) -> list[tuple[datetime, float]]:
+        events = [event("u", "i", "view", at) for at in (1.5, 20.5)]
+        view = features.item_profile(
+            ibis.memtable(product_table(list(states))), ibis.memtable(event_table(events)), day(30)
+        )
+        rows = sorted(view.to_pyarrow().to_pylist(), key=lambda row: row["event_timestamp"])
+        return [(row["event_timestamp"], row["price"]) for row in rows]
+
+    today = prices(known("i", 1, price=10.0))
+    later = prices(known("i", 1, price=10.0), known("i", 12.5, price=99.0))
+    assert [row for row in later if row[0] < day(12.5)] == today
+    assert (day(12.5), 99.0) in later
