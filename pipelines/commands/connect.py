@@ -73,8 +73,9 @@ def connect(context: Context) -> None:
     found = sources.log_files(connection.clickstream, root)
     _check_files(found, mapping)
     known = _check_catalogue(mapping, connection, context.settings.catalogue_token)
-    lake.switch(root, shop)
-    sources.write_connection(root, connection)
+    with lake.alone(root):
+        lake.switch(root, shop)
+        sources.write_connection(root, connection)
     log.info("%s: %d files, %s", shop, len(found), known)
 
 
