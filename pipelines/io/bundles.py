@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import xgboost as xgb
 
 from pipelines.core.bundle import FORMAT, Bundle
 from pipelines.core.errors import ModelError
@@ -53,6 +52,8 @@ def load(folder: Path) -> Bundle:
             sources[source][name] = _array(folder / file)
     ranker = None
     if RANKER in manifest["files"]:
+        import xgboost as xgb  # takes seconds, and most commands only ask for a bundle's hash
+
         ranker = xgb.Booster({"nthread": 1})  # a request's few hundred rows are scored sooner by one thread
         ranker.load_model(bytearray((folder / RANKER).read_bytes()))
     return Bundle(
