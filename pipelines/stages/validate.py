@@ -1,7 +1,7 @@
 """Good rows of the raw log to canonical Parquet; bad rows to quarantine with file, line and every reason.
 
 A data set that fails as a whole (no good row, too large a share of bad ones, a missing column) ends the stage; what
-was found stays in data/quarantine and data/reports/validation.
+was found stays in data/quarantine and data/reports.
 """
 
 import logging
@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import yaml
 
 from pipelines.context import Context
 from pipelines.core import products as catalogue
-from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PRODUCT_SCHEMA, Col
+from pipelines.core.columns import CANCELLATION_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import DataQualityError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck, expectations, files, lake, product_snapshots, tables
+from pipelines.io import duck, expectations, files, lake, product_snapshots, quality_report, tables
 from pipelines.io.assessor import LIST_PRICE, TITLE, Assessor
 from pipelines.io.product_snapshots import BAD_PRODUCTS
 from pipelines.io.sorting import DUPLICATES, Sorter
@@ -34,7 +33,7 @@ STAGED: Final = Path("data/cache/validate")
 
 
 def run(context: Context) -> None:
-    """Read ``data/raw``; write ``data/validated``, ``data/quarantine`` and ``data/reports/validation``.
+    """Read ``data/raw``; write ``data/validated``, ``data/quarantine`` and what ``data/reports`` says of both.
 
     Raises:
         DataQualityError: the data set as a whole can't be used; the text names file, column or reason.
@@ -131,29 +130,40 @@ def _derive_products(root: Path, con: Any, sorter: Sorter) -> None:
 
 
 def _judge(root: Path, mapping: SourceMapping, summary: dict[str, Any]) -> None:
-    """Hold the data set to its expectations and write the report.
+    """Hold the data set to its expectations, tell those that only warn, and write the reports.
 
     Raises:
-        DataQualityError: an expectation fails.
+        DataQualityError: an expectation that must hold fails.
     """
-    events = ds.dataset(root / EVENTS, schema=EVENT_SCHEMA, format="parquet")
-    products = ds.dataset(root / PRODUCTS, schema=PRODUCT_SCHEMA, format="parquet").to_table()
-    results = expectations.check(summary, events, products, mapping.max_bad_share)
-    failed = [result for result in results if not result["success"]]
-    files.write_json(root / REPORT / "summary.json", summary | {"success": not failed})
+    results = expectations.check(root, summary, mapping)
+    broken = [result for result in results if not result["success"]]
+    failed = [result for result in broken if result["severity"] == "stop"]
+    summary["success"] = not failed
+    files.write_json(root / REPORT / "summary.json", summary)
     files.write_json(root / REPORT / "expectations.json", results)
+    quality_report.write(root, summary, results)
+    for result in broken:
+        if result["severity"] == "warn":
+            log.warning("%s", _told(result))
     if failed:
         raise DataQualityError(_explain(summary, mapping, failed))
 
 
-def _explain(summary: dict[str, Any], mapping: SourceMapping, failed: list[dict[str, Any]]) -> str:
+def _told(result: expectations.Result) -> str:
+    """A failed result in words, with the value that was found where there is one."""
+    found = result["result"].get("observed_value")
+    value = f", but found {found:.4g}" if isinstance(found, float) else ""
+    column = f" ({result['kwargs']['column']})" if "column" in result["kwargs"] else ""
+    return f"{result['suite']}{column}: expected that {result['description']}{value}"
+
+
+def _explain(summary: dict[str, Any], mapping: SourceMapping, failed: list[expectations.Result]) -> str:
     """What failed, with the file and the reasons behind it, readable on a terminal."""
     lines = [f"{summary['quarantined']} of {summary['rows']} rows are bad, {summary['good']} good"]
-    for result in failed:
-        limits = ", ".join(f"{name} {value}" for name, value in result["kwargs"].items())
-        lines.append(f"  {result['suite']}: {result['expectation']} fails ({limits})")
+    lines += [f"  {_told(result)}" for result in failed]
     worst = sorted(summary["files"].items(), key=lambda pair: -pair[1]["quarantined"])[:3]
     lines += [f"  {file}: {counts['quarantined']} of {counts['rows']} rows bad" for file, counts in worst]
     lines += [f"  {reason}: {rows} rows" for reason, rows in list(summary["reasons"].items())[:5]]
-    lines.append(f"  see {QUARANTINE}/events.parquet; the mapping allows a bad share of {mapping.max_bad_share}")
+    lines.append(f"  see {quality_report.HTML} and {QUARANTINE}/events.parquet")
+    lines.append(f"  the mapping allows a bad share of {mapping.max_bad_share}")
     return "\n".join(lines)
