@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import xgboost as xgb
 
 from pipelines.core.interactions import Interactions, positions
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 FORMAT: Final = 1
 
@@ -31,7 +33,7 @@ class Bundle:
     """int32 [nnz]."""
     sources: Mapping[str, Mapping[str, np.ndarray]]
     """Source name -> its arrays."""
-    ranker: xgb.Booster | None
+    ranker: "xgb.Booster | None"
     """LambdaMART; None while the bundle only proposes candidates."""
 
     def user_idx(self, user_id: str) -> int:
