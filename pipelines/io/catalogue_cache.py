@@ -24,19 +24,16 @@ class KeptPage:
 
 
 class Kept:
-    """The kept pages of one list below a folder, a file each. Any file may go at any time."""
+    """The kept pages of one list below a folder, a file each. Any file may go at any time.
+
+    Pages without an ETag are there only as long as a fetch hasn't ended.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         """The pages of the list ``name``: its address and way of paging."""
         self._folder = folder / _hash(name)
-        self._unfinished = self._folder / "unfinished"
         self._lasting: set[Path] = set()
         """The pages of this fetch that the API can be asked about."""
-
-    def begin(self) -> None:
-        """Mark the fetch as unfinished; a mark that is there stays."""
-        if not self._unfinished.exists():
-            files.write_text(self._unfinished, "")
 
     def get(self, url: str) -> KeptPage | None:
         """The page of ``url``, if it was kept."""
@@ -48,13 +45,12 @@ class Kept:
         self._note(path, page)
         return page
 
-    def is_current(self, url: str) -> bool:
-        """Whether the page came in the fetch that is still unfinished, within the last hour."""
+    def is_young(self, url: str) -> bool:
+        """Whether the page came within the last hour."""
         try:
-            came, began = self._path(url).stat().st_mtime, self._unfinished.stat().st_mtime
+            return time.time() - self._path(url).stat().st_mtime < YOUNG_S
         except FileNotFoundError:
             return False
-        return came >= began and time.time() - came < YOUNG_S
 
     def put(self, url: str, page: KeptPage) -> None:
         """Keep a page, whole or not at all."""
@@ -66,10 +62,9 @@ class Kept:
         if page.etag:
             self._lasting.add(path)
 
-    def end(self, whole: bool) -> None:
-        """No page without an ETag stands in for itself any more; of a ``whole`` list, older pages go, too."""
-        files.remove(self._unfinished)
-        for path in self._folder.glob("*/*.json") if whole else ():
+    def end(self) -> None:
+        """Nothing is missing any more, or what came is of no use: only this fetch's pages with an ETag stay."""
+        for path in self._folder.glob("*/*.json"):
             if path not in self._lasting:
                 files.remove(path)
 

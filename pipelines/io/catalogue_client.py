@@ -56,16 +56,16 @@ def fetch_products(
         for number in range(READINGS):
             reading = _read(source, paging, anew=number > 0)
             if reading.is_cut:
-                source.end(whole=False)
+                source.end()
                 raise ServiceError(_cut(url, paging, reading))
             if reading.doubt is None or previous == reading.products:
                 if reading.doubt:  # twice the same: the API is like this
                     log.warning("%s: %s", shown(url), reading.doubt)
-                source.end(whole=True)
+                source.end()
                 return reading.products
             log.info("%s: %s, so it is read anew", shown(url), reading.doubt)
             previous = reading.products
-        source.end(whole=False)
+        source.end()
         raise ServiceError(
             f"catalogue: {shown(url)} changed each of the {READINGS} times it was read ({reading.doubt}): "
             "run the same command again when it is quiet"
@@ -125,8 +125,6 @@ class _Pages(AbstractContextManager["_Pages"]):
         self.keeps = cache is not None
         self._api = Api(url, token, patience)
         self._kept = Kept(cache, f"{paging} {url}") if cache else None
-        if self._kept:
-            self._kept.begin()
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +144,7 @@ class _Pages(AbstractContextManager["_Pages"]):
         """
         url = self._address(query)
         kept = self._kept.get(url) if self._kept else None
-        if kept and self._kept and not kept.etag and not anew and self._kept.is_current(url):
+        if kept and self._kept and not kept.etag and not anew and self._kept.is_young(url):
             return self._parse(kept)
         answer = self._api.get(url, kept.etag if kept else None)
         if answer.status == httpx.codes.NOT_MODIFIED:
@@ -171,10 +169,10 @@ class _Pages(AbstractContextManager["_Pages"]):
         except ValueError as error:
             raise ServiceError(f"catalogue: {shown(page.base)} answered {error}") from None
 
-    def end(self, whole: bool) -> None:
+    def end(self) -> None:
         """Nothing is missing any more, or what came is of no use: the next fetch asks for every page."""
         if self._kept:
-            self._kept.end(whole)
+            self._kept.end()
 
 
 def _json(answer: Answer) -> Any:

@@ -393,6 +393,13 @@ def test_goes_on_from_kept_pages_only_where_they_still_fit(start: Start, tmp_pat
     assert fetch_products(api.url, cache=tmp_path) == PRODUCTS[1:]
 
 
+def test_pages_of_a_list_that_never_kept_still_do_not_stand_in(start: Start, tmp_path: Path) -> None:
+    api = start(lambda asked: by_skip(OTHER[: len(api.asked)] + PRODUCTS)(asked))
+    with pytest.raises(ServiceError, match="changed each"):
+        fetch_products(api.url, cache=tmp_path)
+    assert list(tmp_path.rglob("*.json")) == []
+
+
 def test_damaged_page_is_fetched_anew(start: Start, tmp_path: Path) -> None:
     api = start(tagged(PRODUCTS))
     fetch_products(api.url, cache=tmp_path)
