@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -45,7 +47,15 @@ def run(context: Context) -> None:
         written = export(found, set(repairs.repaired(manifest)), args.export)
         log.info("%d rows in %s: edit their columns, then `python -m pipelines replay %s`", written, *[args.export] * 2)
     else:
-        print("\n".join(_shown(found, rows, repaired)))  # noqa: T201  the command's answer
+        _print(_shown(found, rows, repaired))
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print the command's answer, as much of it as is wanted."""
+    try:
+        print("\n".join(lines), flush=True)  # noqa: T201
+    except BrokenPipeError:  # `| head` has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _shown(found: Quarantine, rows: int, repaired: int) -> Iterable[str]:
