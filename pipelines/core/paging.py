@@ -12,7 +12,7 @@ PAGE: Final = 100
 """How many products a page is asked for; an API may give fewer, or all."""
 LISTS: Final = ("products", "items", "data", "results")
 _LINK: Final = re.compile(r'<([^>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]+))?)*)')
-_REL: Final = re.compile(r'(?i);\s*rel\s*=\s*"?([^";,]*)')
+_PARAMETER: Final = re.compile(r';\s*([\w*-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s",;]+)))?')
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def _links(header: str) -> dict[str, str]:
     """Address by relation of a ``Link`` header."""
     found: dict[str, str] = {}
     for address, parameters in _LINK.findall(header):
-        relation = _REL.search(parameters)
-        for name in relation[1].lower().split() if relation else ():
-            found.setdefault(name, address)
+        for name, quoted, bare in _PARAMETER.findall(parameters):
+            for relation in (quoted or bare).lower().split() if name.lower() == "rel" else ():
+                found.setdefault(relation, address)
     return found
 
 
