@@ -1,7 +1,7 @@
 """Hyperparameters: the typed form of ``params.yaml``. Values live there, meaning and types here; no defaults."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,10 +14,37 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Bots(_Frozen):
+    """A user browses like a program on a day (UTC) with more than ``a_day`` views and clicks, more than ``a_minute``
+    in one minute, or some in at least ``hours`` of its hours.
+    """
+
+    a_day: int = Field(ge=1)
+    a_minute: int = Field(ge=1)
+    hours: int = Field(ge=1, le=24)
+
+
+class Outliers(_Frozen):
+    """A quantity is an outlier ``quantity_iqr`` interquartile ranges (of logarithms) above the third quartile.
+
+    A price is one where it is off the item's median by more than a factor of ``price_factor``.
+    """
+
+    quantity_iqr: float = Field(gt=0)
+    price_factor: float = Field(gt=1)
+
+
 class Prepare(_Frozen):
-    """Preparation. A session ends after ``session_gap_minutes`` without an event of its user."""
+    """Preparation. A session ends after ``session_gap_minutes`` without an event of its user.
+
+    Views and clicks that differ in nothing but their event id within ``repeat_seconds`` (a divisor of 60) are one; 0
+    keeps them all.
+    """
 
     session_gap_minutes: int = Field(gt=0)
+    repeat_seconds: Literal[0, 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60]
+    bots: Bots
+    outliers: Outliers
 
 
 class Split(_Frozen):

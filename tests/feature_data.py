@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.context import Context
-from pipelines.core.columns import EVENT_SCHEMA, EVENT_TYPES, PRODUCT_SCHEMA
+from pipelines.core.columns import EVENT_TYPES, PREPARED_SCHEMA, PRODUCT_SCHEMA
 from pipelines.settings import Settings
 from pipelines.stages import features, publish
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 START = datetime(2024, 3, 1, tzinfo=UTC)
 PREFIXES = {"views": "view", "clicks": "click", "carts": "add_to_cart", "purchases": "purchase"}
+
+CODES = ("event_type_code", "device_code", "category_code")
 
 Event = dict[str, Any]
 
@@ -53,9 +55,9 @@ def random_events(seed: int, n: int, days: int = 50, users: int = 3, items: int 
 
 def event_table(events: Iterable[Event]) -> pa.Table:
     """Prepared interactions, sorted as `prepare` sorts them."""
-    rows = [{"event_id": f"e{i:05}", "category": None, **e} for i, e in enumerate(events)]
-    schema = EVENT_SCHEMA.append(pa.field("category", pa.string()))
-    return pa.Table.from_pylist(sorted(rows, key=lambda r: (r["timestamp"], r["event_id"])), schema=schema)
+    plain = {"is_bot": False, "is_outlier": False, **dict.fromkeys(CODES, 0), "quantity_scaled": 0.0}
+    rows = [{"event_id": f"e{i:05}", "net_quantity": e["quantity"], **plain, **e} for i, e in enumerate(events)]
+    return pa.Table.from_pylist(sorted(rows, key=lambda r: (r["timestamp"], r["event_id"])), PREPARED_SCHEMA)
 
 
 def product(item: str, valid_from: float, price: float = 10.0, **changes: Any) -> dict[str, Any]:

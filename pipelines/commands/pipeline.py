@@ -4,6 +4,7 @@ import argparse
 
 from pipelines import flow
 from pipelines.context import Context
+from pipelines.io import notices
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -13,5 +14,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> None:
     """Run the pipeline."""
-    with flow.alone(context.root):
+    with notices.told(context.settings, "pipeline"), flow.alone(context.root):
         flow.run(context.settings, context.args.stage)

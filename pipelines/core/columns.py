@@ -23,12 +23,19 @@ class Col:
     PRICE: Final = "price"
     TITLE: Final = "title"
     CATEGORY: Final = "category"
+    IS_BOT: Final = "is_bot"
+    IS_OUTLIER: Final = "is_outlier"
+    NET_QUANTITY: Final = "net_quantity"
+    CANCELLED_AT: Final = "cancelled_at"
     # Feast's two time columns
     EVENT_TIMESTAMP: Final = "event_timestamp"
     CREATED_TIMESTAMP: Final = "created_timestamp"
 
 
 EVENT_TYPES: Final = ("view", "click", "add_to_cart", "remove_from_cart", "purchase")
+
+BROWSING: Final = ("view", "click")
+"""What a person does by looking around, and a program by crawling: it moves neither goods nor money."""
 
 UTC_US: Final = pa.timestamp("us", tz="UTC")
 
@@ -65,3 +72,20 @@ PRODUCT_SCHEMA: Final = pa.schema(
 
 CANCELLATION_SCHEMA: Final = EVENT_SCHEMA.remove(EVENT_SCHEMA.get_field_index(Col.EVENT_TYPE))
 """A purchase taken back, wholly or in part: ``quantity`` is how many pieces came back (at least 1)."""
+
+PREPARED_SCHEMA: Final = pa.schema(
+    [
+        *(field.with_nullable(field.nullable and field.name != Col.SESSION_ID) for field in EVENT_SCHEMA),
+        pa.field(Col.CATEGORY, pa.string()),
+        pa.field(Col.IS_BOT, pa.bool_(), nullable=False),
+        pa.field(Col.IS_OUTLIER, pa.bool_(), nullable=False),
+        pa.field(Col.NET_QUANTITY, pa.int64(), nullable=False),
+        pa.field(Col.CANCELLED_AT, UTC_US),
+        pa.field("event_type_code", pa.int32(), nullable=False),
+        pa.field("device_code", pa.int32(), nullable=False),
+        pa.field("category_code", pa.int32(), nullable=False),
+        pa.field("price_scaled", pa.float64()),
+        pa.field("quantity_scaled", pa.float64(), nullable=False),
+    ]
+)
+"""A prepared interaction. ``net_quantity`` is what was not taken back in the end; ``cancelled_at`` when it became 0."""

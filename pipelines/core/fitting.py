@@ -9,7 +9,7 @@ import pyarrow as pa
 import xgboost as xgb
 
 from pipelines.core.bundle import FORMAT, Bundle, seen
-from pipelines.core.interactions import between, encode
+from pipelines.core.interactions import before, encode
 from pipelines.core.ranking import FEATURE_SERVICE, input_names
 from pipelines.core.sources import fit_all
 
@@ -19,7 +19,7 @@ def propose_only(events: pa.Table, cut: datetime, params: Mapping[str, Any], dat
 
     ``params``: ``params.yaml`` as plain values; ``data_sha256`` names the events.
     """
-    interactions = encode(between(events, None, cut), params["event_weights"])
+    interactions = encode(before(events, cut), params["event_weights"])
     sources = fit_all(interactions, cut.timestamp(), params["candidates"], params["seed"])
     indptr, indices = seen(interactions)
     manifest = {

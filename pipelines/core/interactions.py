@@ -63,13 +63,29 @@ def encode(events: pa.Table, event_weights: Mapping[str, float]) -> Interactions
     return Interactions(user_ids, item_ids, user_idx, item_idx, weight, epoch_s)
 
 
-def between(events: pa.Table, start: datetime | None, end: datetime) -> pa.Table:
-    """The events in [start, end); from the beginning where ``start`` is None."""
+def known(events: pa.Table, at: datetime) -> pa.Table:
+    """What was known just before ``at``: the events before it, and of cancellations those before it.
+
+    A purchase that is wholly cancelled later stays as it was made: its ``cancelled_at`` is null.
+    """
+    moment = pa.scalar(at, events[Col.TIMESTAMP].type)
+    events = events.filter(pc.less(events[Col.TIMESTAMP], moment))
+    cancelled = events[Col.CANCELLED_AT]
+    so_far = pc.if_else(pc.less(cancelled, moment), cancelled, pa.scalar(None, cancelled.type))
+    return events.set_column(events.column_names.index(Col.CANCELLED_AT), Col.CANCELLED_AT, so_far)
+
+
+def before(events: pa.Table, cut: datetime) -> pa.Table:
+    """The events before ``cut``, less the purchases that had been wholly cancelled by then."""
+    past = known(events, cut)
+    return past.filter(past[Col.CANCELLED_AT].is_null())
+
+
+def lasting(events: pa.Table, start: datetime, end: datetime) -> pa.Table:
+    """The events in [start, end) that stood: purchases that were wholly cancelled, whenever, are left out."""
     times = events[Col.TIMESTAMP]
-    keep = pc.less(times, pa.scalar(end, times.type))
-    if start is not None:
-        keep = pc.and_(keep, pc.greater_equal(times, pa.scalar(start, times.type)))
-    return events.filter(keep)
+    inside = pc.and_(pc.greater_equal(times, pa.scalar(start, times.type)), pc.less(times, pa.scalar(end, times.type)))
+    return events.filter(pc.and_(inside, events[Col.CANCELLED_AT].is_null()))
 
 
 def positions(ids: np.ndarray, wanted: Any) -> np.ndarray:

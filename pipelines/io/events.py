@@ -7,19 +7,22 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.core.columns import UTC_US, Col
+from pipelines.core.columns import Col
 from pipelines.core.errors import InputError
+from pipelines.core.interactions import known
 from pipelines.core.ranking import FEATURE_SERVICE
 from pipelines.io.files import read_json
 from pipelines.io.receipts import PUBLISHED
 
 INTERACTIONS: Final = Path("data/processed/prepared_interactions.parquet")
 FEATURES: Final = Path("data/features")
-COLUMNS: Final = [Col.EVENT_ID, Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP]
+COLUMNS: Final = [Col.EVENT_ID, Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP, Col.CANCELLED_AT]
 
 
 def published(root: Path) -> tuple[datetime, pa.Table]:
     """(as_of of the published features, the events before it in the order of time, without what models don't read).
+
+    Events of bots are left out. A purchase that was cancelled later than ``as_of`` isn't cancelled yet.
 
     Raises:
         InputError: a file is missing, or the published features aren't those of ``data/features``, or are of another
@@ -29,7 +32,7 @@ def published(root: Path) -> tuple[datetime, pa.Table]:
     path = root / INTERACTIONS
     if not path.exists():
         raise InputError(f"{path} is missing: run `python -m pipelines prepare`")
-    events = pq.read_table(path, columns=COLUMNS)
+    events = pq.read_table(path, columns=COLUMNS, filters=[(Col.IS_BOT, "==", False)])
     times = events[Col.TIMESTAMP]
     if not len(events) or not times[0].as_py() < as_of or (times[-1].as_py() - as_of).days >= 1:
         span = f"from {times[0].as_py()} to {times[-1].as_py()}" if len(events) else "empty"
@@ -37,7 +40,7 @@ def published(root: Path) -> tuple[datetime, pa.Table]:
             f"{path} is {span}, but the published features end at {as_of}: "
             "run `python -m pipelines features`, then `publish`"
         )
-    return as_of, events.filter(pa.compute.less(times, pa.scalar(as_of, UTC_US)))
+    return as_of, known(events, as_of)
 
 
 def _as_of(root: Path) -> datetime:

@@ -12,6 +12,8 @@ from pipelines.core.columns import Col
 from pipelines.io import files
 
 ROW_GROUP: Final = 1 << 17
+VARIED: Final = (Col.EVENT_ID, Col.SESSION_ID, Col.TIMESTAMP)
+"""Columns for which a dictionary would be a waste of time and room."""
 _BATCH: Final = 1 << 16
 
 
@@ -32,7 +34,7 @@ def write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
 def _write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     """Write in row groups of one size, however the rows are cut on their way here."""
     total = 0
-    repeating = [name for name in schema.names if name != Col.EVENT_ID]  # a dictionary of ids is a waste
+    repeating = [name for name in schema.names if name not in VARIED]
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating) as writer:
         waiting: list[pa.Table] = []
         for table in tables:

@@ -18,7 +18,7 @@ from pipelines.core.bundle import Bundle
 from pipelines.core.candidates import Candidates
 from pipelines.core.columns import Col
 from pipelines.core.fitting import propose_only
-from pipelines.core.interactions import between, encode, positions
+from pipelines.core.interactions import encode, lasting, positions
 from pipelines.core.ranking import FEATURE_SERVICE, REQUIRED
 from pipelines.core.split import Gains, cuts, gains
 from pipelines.io import bundles, events, feature_store, training_data
@@ -89,7 +89,7 @@ def _window(
     log_: pa.Table, cut: datetime, length: timedelta, max_users: int, params: Params, data_sha256: str
 ) -> Window:
     bundle = propose_only(log_, cut, params.model_dump(mode="json"), data_sha256)
-    later = encode(between(log_, cut, cut + length), params.event_weights)
+    later = encode(lasting(log_, cut, cut + length), params.event_weights)
     known = later.user_ids[positions(bundle.user_ids, later.user_ids) >= 0]
     found = gains(bundle, later, known)
     gaining = np.flatnonzero(np.diff(found.matrix.indptr))

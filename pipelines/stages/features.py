@@ -36,7 +36,8 @@ def run(context: Context) -> None:
         if not (processed / name).exists():
             raise InputError(f"{processed / name} is missing: run `python -m pipelines prepare`")
     engine = duck.connect("1GB")
-    events = engine.read_parquet(processed / "prepared_interactions.parquet")
+    prepared = engine.read_parquet(processed / "prepared_interactions.parquet")
+    events = prepared.filter(~prepared[Col.IS_BOT])
     products = engine.read_parquet(processed / "products.parquet")
     until = _until(events, datetime.now(UTC))
     with replacing(context.root / "data/features") as folder:

@@ -1,65 +1,81 @@
-"""Events with sessions, and prices and categories as of their time; the full catalogue; plots of both."""
+"""Events with sessions, flags, encodings, and price and category as of their time; the full catalogue; plots."""
 
 import logging
 import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.context import Context
-from pipelines.core import preparation
-from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA, Col
+from pipelines.core import features
+from pipelines.core.columns import PREPARED_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import InputError
-from pipelines.io import duck, files, lake, plots, tables
+from pipelines.io import duck, exploring, files, lake, pieces, tables
+from pipelines.io.parallel import ahead
+from pipelines.io.preparer import Preparer
 
 log = logging.getLogger(__name__)
 
 VALIDATED: Final = Path("data/validated")
+SUMMARY: Final = Path("data/reports/validation/summary.json")
 INTERACTIONS: Final = Path("data/processed/prepared_interactions.parquet")
 PRODUCTS: Final = Path("data/processed/products.parquet")
+ENCODINGS: Final = Path("data/processed/encodings.json")
 PLOTS: Final = Path("data/processed/eda")
+REPORT: Final = Path("data/reports/preparation.json")
 
-PREPARED_SCHEMA: Final = EVENT_SCHEMA.set(
-    EVENT_SCHEMA.get_field_index(Col.SESSION_ID), pa.field(Col.SESSION_ID, pa.string(), nullable=False)
-).append(pa.field(Col.CATEGORY, pa.string()))
+PIECE: Final = 2_000_000
+"""Events in memory at a time, about. What comes out doesn't depend on it."""
 
 
 def run(context: Context) -> None:
-    """Read ``data/validated``; write ``data/processed``.
+    """Read ``data/validated``; write ``data/processed`` and ``data/reports/preparation.json``.
 
     Raises:
         InputError: nothing has been validated.
     """
     started = time.monotonic()
-    root = context.root
-    if not (root / VALIDATED / "products.parquet").exists():
-        raise InputError(f"{VALIDATED} is missing: run `python -m pipelines validate`")
+    root, params = context.root, context.params
+    days = _days(root)
     lake.sweep(root / INTERACTIONS.parent)
-    con = duck.connect(memory="1500MB")
-    events = con.read_parquet(str(root / VALIDATED / "events/*/*.parquet"), hive_partitioning=False)
-    products = con.read_parquet(str(root / VALIDATED / "products.parquet"))
-    prepared = preparation.prepare(events, products, context.params.prepare.session_gap_minutes)
-    rows = tables.write(root / INTERACTIONS, tables.batches(prepared, PREPARED_SCHEMA), PREPARED_SCHEMA)
-    catalogue = preparation.covering(products, events)
-    states = tables.write(root / PRODUCTS, tables.batches(catalogue, PRODUCT_SCHEMA), PRODUCT_SCHEMA)
-    _plot(root / PLOTS, con.read_parquet(str(root / INTERACTIONS)), con.read_parquet(str(root / PRODUCTS)))
+    before = _as_of(root, days) - timedelta(days=params.split.window_days)
+    engine = duck.Engine("1GB")
+    preparer = Preparer(engine, root / VALIDATED, days, params.prepare, PIECE)
+    encodings, highest = preparer.fit(before)
+    netting = preparer.net()
+    prepared = ahead(preparer.interactions(encodings, highest, netting.purchases))
+    rows = tables.write(root / INTERACTIONS, prepared, PREPARED_SCHEMA)
+    states = tables.write(root / PRODUCTS, [preparer.catalogue()], PRODUCT_SCHEMA)
+    files.write_json(root / ENCODINGS, encodings.to_json())
+    files.write_json(root / REPORT, _report(preparer, netting.counts, before, highest))
+    exploring.draw(engine, root / INTERACTIONS, root / PRODUCTS, rows, root / PLOTS)
     log.info("%d interactions, %d states of products, %.1f s", rows, states, time.monotonic() - started)
 
 
-def _plot(folder: Path, prepared: Any, products: Any) -> None:
-    """Draw the four plots; the folder is replaced whole."""
-    daily = preparation.daily(prepared).to_pandas()
-    items = preparation.by_item(prepared, products).to_pandas()
-    users = preparation.activity(prepared, Col.USER_ID).to_pandas()
-    per_item = preparation.activity(prepared, Col.ITEM_ID).to_pandas()
-    types = daily.groupby("event_type")["events"].sum()
-    figures = {
-        "interaction_distribution": plots.interaction_distribution(types, users, per_item),
-        "top_products": plots.top_products(items),
-        "activity_over_time": plots.activity_over_time(daily),
-        "long_tail": plots.long_tail(items),
+def _days(root: Path) -> list[pieces.Day]:
+    days = pieces.days(root / VALIDATED / "events")
+    needed = [SUMMARY, *(VALIDATED / name for name in ("products.parquet", "cancellations.parquet"))]
+    for path in needed:
+        if not (root / path).exists():
+            raise InputError(f"{path} is missing: run `python -m pipelines validate`")
+    if not days:
+        raise InputError(f"{VALIDATED / 'events'} holds no events: run `python -m pipelines validate`")
+    return days
+
+
+def _as_of(root: Path, days: Sequence[pieces.Day]) -> datetime:
+    """What ``features`` will be as of, at the earliest: the clock here is the newest file's arrival."""
+    last = pq.read_table(days[-1].path, columns=[Col.TIMESTAMP])[Col.TIMESTAMP][-1].as_py()
+    return features.as_of(last, tables.utc(files.read_json(root / SUMMARY)["newest_arrival"]))
+
+
+def _report(preparer: Preparer, cancellations: dict[str, int], before: datetime, highest: float) -> dict[str, Any]:
+    return {
+        **preparer.counts,
+        "cancellations": cancellations,
+        "fitted_before": before.isoformat(),
+        "highest_usual_quantity": highest if highest < float("inf") else None,
     }
-    with files.replacing(folder) as temporary:
-        for name, figure in figures.items():
-            plots.save(figure, temporary / f"{name}.png")

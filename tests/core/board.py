@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.core.bundle import Bundle
-from pipelines.core.columns import EVENT_SCHEMA
+from pipelines.core.columns import EVENT_SCHEMA, UTC_US, Col
 from pipelines.core.fitting import propose_only
 
 SIZE = 12
@@ -32,7 +32,7 @@ def events(*more: dict[str, object]) -> pa.Table:
         if (u + i) % 2 == 0 and u != i
     ]
     numbered = [{"event_id": f"e{n:04}", "event_type": "view", "quantity": 1, **row} for n, row in enumerate(rows)]
-    return pa.Table.from_pylist([*numbered, *more], EVENT_SCHEMA)
+    return pa.Table.from_pylist([*numbered, *more], EVENT_SCHEMA.append(pa.field(Col.CANCELLED_AT, UTC_US)))
 
 
 def bundle(*more: dict[str, object]) -> Bundle:

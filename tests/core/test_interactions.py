@@ -1,17 +1,23 @@
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.core.columns import EVENT_SCHEMA
-from pipelines.core.interactions import between, encode, positions
+from pipelines.core.columns import EVENT_SCHEMA, UTC_US
+from pipelines.core.interactions import before, encode, known, lasting, positions
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WEIGHTS = {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "remove_from_cart": 0.0, "purchase": 8.0}
 
 
-def log(*rows: tuple[str, str, str, int]) -> pa.Table:
-    """(user, item, type, day) each."""
+def day(number: float) -> datetime:
+    return START + timedelta(days=number)
+
+
+def log(*rows: tuple[str, str, str, int], cancelled: Mapping[str, datetime] = MappingProxyType({})) -> pa.Table:
+    """(user, item, type, day) each; ``cancelled``: item -> when."""
     return pa.Table.from_pylist(
         [
             {
@@ -19,12 +25,13 @@ def log(*rows: tuple[str, str, str, int]) -> pa.Table:
                 "user_id": user,
                 "item_id": item,
                 "event_type": kind,
-                "timestamp": START + timedelta(days=day),
+                "timestamp": day(at),
                 "quantity": 1,
+                "cancelled_at": cancelled.get(item),
             }
-            for n, (user, item, kind, day) in enumerate(rows)
+            for n, (user, item, kind, at) in enumerate(rows)
         ],
-        EVENT_SCHEMA,
+        EVENT_SCHEMA.append(pa.field("cancelled_at", UTC_US)),
     )
 
 
@@ -47,10 +54,34 @@ def test_user_items_sums_halved_weights() -> None:
     assert cell == 2.0 / 4 + 1.0
 
 
-def test_between_takes_the_start_and_not_the_end() -> None:
+def test_lasting_takes_the_start_and_not_the_end() -> None:
     events = log(("u", "a", "view", 0), ("u", "b", "view", 1), ("u", "c", "view", 2))
-    inside = between(events, START + timedelta(days=1), START + timedelta(days=2))
-    assert inside["item_id"].to_pylist() == ["b"]
+    assert lasting(events, day(1), day(2))["item_id"].to_pylist() == ["b"]
+
+
+def test_lasting_leaves_out_what_was_cancelled_whenever() -> None:
+    bought = [("u", item, "purchase", 1) for item in "abc"]
+    events = log(*bought, cancelled={"a": day(1.5), "b": day(30)})
+    assert lasting(events, day(0), day(2))["item_id"].to_pylist() == ["c"]
+
+
+def test_before_leaves_out_what_had_been_cancelled() -> None:
+    bought = [("u", item, "purchase", 1) for item in "abc"]
+    events = log(*bought, ("u", "d", "view", 10), cancelled={"a": day(5), "b": day(10)})
+    assert before(events, day(10))["item_id"].to_pylist() == ["b", "c"]
+
+
+def test_cancellation_after_the_cut_changes_nothing_before_it() -> None:
+    bought = [("u", "a", "purchase", 1), ("u", "b", "view", 2)]
+    later = log(*bought, cancelled={"a": day(20)})
+    assert before(later, day(10)).equals(before(log(*bought), day(10)))
+    assert known(later, day(10)).equals(known(log(*bought), day(10)))
+
+
+def test_known_keeps_a_cancelled_purchase_for_earlier_cuts() -> None:
+    events = known(log(("u", "a", "purchase", 1), cancelled={"a": day(20)}), day(30))
+    assert before(events, day(10))["item_id"].to_pylist() == ["a"]
+    assert before(events, day(30))["item_id"].to_pylist() == []
 
 
 def test_positions_of_unknown_and_longer_ids_are_minus_one() -> None:

@@ -1,94 +1,89 @@
 """Sessions and the catalogue as of the event, by rows computed by hand."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pytest
 
 from pipelines.core import preparation
-from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA
-from pipelines.io import duck
+from pipelines.core.columns import PRODUCT_SCHEMA
+from pipelines.io.duck import table
+from tests.core.engine import NOON, Tables, event
 
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-
-
-def event(event_id: str, minute: float, user: str = "u", item: str = "a", **fields: Any) -> dict[str, Any]:
-    row = {"event_id": event_id, "user_id": user, "item_id": item, "event_type": "view", "session_id": None}
-    row |= {"timestamp": NOON + timedelta(minutes=minute), "device": None, "quantity": 1, "price": None}
-    return row | fields
+HOUR = 3600
 
 
-def state(item: str, day: int, price: float | None, **fields: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(PRODUCT_SCHEMA.names) | {"item_id": item, "title": item.upper(), "price": price}
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+def state(item: str, day: int, **fields: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(PRODUCT_SCHEMA.names) | {"item_id": item, "title": item.upper()}
     return row | {"in_stock": True, "valid_from": datetime(2026, 1, day, tzinfo=UTC)} | fields
 
 
-def tables(folder: Path, events: list[dict[str, Any]], products: list[dict[str, Any]]) -> tuple[Any, Any]:
-    pq.write_table(pa.Table.from_pylist(events, EVENT_SCHEMA), folder / "events.parquet")
-    pq.write_table(pa.Table.from_pylist(products, PRODUCT_SCHEMA), folder / "products.parquet")
-    con = duck.connect("500MB", threads=1)
-    return con.read_parquet(str(folder / "events.parquet")), con.read_parquet(str(folder / "products.parquet"))
+def numbers(tables: Tables, piece: Any, *carried: dict[str, Any]) -> list[tuple[float, int]]:
+    """(seconds after noon, number of the session) of each event."""
+    found = preparation.sessions(piece, tables.known("carried", list(carried), preparation.CARRIED), 30)
+    return [((row["timestamp"] - NOON).total_seconds(), row["number"]) for row in tables.rows(found.order_by("n"))]
 
 
-def test_session_ends_after_a_longer_gap(tmp_path: Path) -> None:
-    events, products = tables(
-        tmp_path,
-        [
-            event("1", 0),
-            event("2", 30),  # exactly the gap: the same session
-            event("3", 60.02),  # more than the gap after the last
-            event("4", 60.02, user="v"),
-            event("5", 61, session_id="given"),
-            event("6", 90),  # 29.98 minutes after event 3
-        ],
-        [state("a", 1, 1.0)],
+def test_session_ends_after_a_longer_gap(tables: Tables) -> None:
+    piece = tables.piece(event(0), event(1800), event(3601), event(3601, user="v"), event(5401))
+    assert numbers(tables, piece) == [(0, 1), (1800, 1), (3601, 2), (3601, 1), (5401, 2)]  # a gap of 1801 s, then 1800
+
+
+def test_sessions_go_on_where_the_piece_before_ended(tables: Tables) -> None:
+    piece = tables.piece(event(60), event(60, user="v"), event(60, user="new"))
+    near = {"user_id": "u", "last": NOON - timedelta(minutes=29), "number": 4}
+    far = {"user_id": "v", "last": NOON - timedelta(minutes=30), "number": 4}
+    assert numbers(tables, piece, near, far) == [(60, 4), (60, 5), (60, 1)]
+
+
+def test_carry_keeps_those_who_did_nothing(tables: Tables) -> None:
+    idle = {"user_id": "idle", "last": NOON, "number": 7}
+    before = {"user_id": "u", "last": NOON, "number": 1}
+    carried = tables.known("carried", [idle, before], preparation.CARRIED)
+    numbered = preparation.sessions(tables.piece(event(60), event(4 * HOUR)), carried, 30)
+    tables.engine.keep("numbered", numbered)
+    numbered = table("numbered", numbered.schema())
+    found = tables.rows(preparation.carry(carried, numbered).order_by("user_id"))
+    assert found == [idle, {"user_id": "u", "last": NOON + timedelta(hours=4), "number": 2}]
+
+
+def at(tables: Tables, products: list[dict[str, Any]], *events: dict[str, Any]) -> list[str | None]:
+    """The category of each event's state, over a piece from January 2nd to 6th."""
+    states = preparation.states(tables.known("products", products, PRODUCT_SCHEMA))
+    here = preparation.in_force(states, datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 7, tzinfo=UTC))
+    places = [row["place"] for row in tables.rows(preparation.states_at(tables.piece(*events), here))]
+    categories = {row["place"]: row["category"] for row in tables.rows(states)}
+    return [None if place is None else categories[place] for place in places]
+
+
+def test_state_is_that_of_the_events_time(tables: Tables) -> None:
+    states = [state("a", day, category=f"from {day}") for day in (4, 5, 6)]
+    events = [event(-72 * HOUR), event(-24 * HOUR), event(0), event(12 * HOUR)]  # January 2, 4, 5, and midnight of 6
+    assert at(tables, states, *events) == ["from 4", "from 4", "from 5", "from 6"]
+
+
+def test_state_of_an_item_that_does_not_change_in_the_piece(tables: Tables) -> None:
+    states = [state("a", 1, category="old"), state("a", 2, category="in force"), state("a", 9, category="too late")]
+    assert at(tables, states, event(0), event(1, item="unlisted")) == ["in force", None]
+
+
+def test_events_come_back_in_their_order_whatever_their_items_do(tables: Tables) -> None:
+    states = [state("b", 1, category="b"), state("a", 1, category="a1"), state("a", 5, category="a5")]
+    events = [event(n, item="ab"[n % 2]) for n in range(10)]
+    assert at(tables, states, *events) == ["a5", "b"] * 5
+
+
+def test_catalogue_covers_unlisted_items(tables: Tables) -> None:
+    products = tables.known("products", [state("a", 1)], PRODUCT_SCHEMA)
+    unlisted = tables.known(
+        "unlisted", [{"item_id": "x", "first": NOON}], {"item_id": "string", "first": "timestamp('UTC', 6)"}
     )
-    prepared = preparation.prepare(events, products, gap_minutes=30).to_pyarrow().to_pylist()
-    assert [(row["event_id"], row["session_id"]) for row in prepared] == [
-        ("1", "u-1"),
-        ("2", "u-1"),
-        ("3", "u-2"),
-        ("4", "v-1"),
-        ("5", "given"),
-        ("6", "u-2"),
-    ]
-
-
-def test_absent_price_is_that_of_the_catalogue_at_the_time(tmp_path: Path) -> None:
-    states = [state("a", 4, 1.0, category="old"), state("a", 5, 2.0), state("a", 6, 3.0, category="new")]
-    events, products = tables(
-        tmp_path,
-        [
-            event("1", -3 * 24 * 60),  # January 2: before the first state, which then counts
-            event("2", -24 * 60),  # January 4
-            event("3", 0),  # January 5
-            event("4", 0, price=9.0),  # the log knows better
-            event("5", 24 * 60 - 12 * 60),  # midnight of January 6: the new state is valid from there
-            event("6", 0, item="unlisted"),
-        ],
-        states,
-    )
-    prepared = preparation.prepare(events, products, 30).to_pyarrow().to_pylist()
-    assert {row["event_id"]: (row["price"], row["category"]) for row in prepared} == {
-        "1": (1.0, "old"),
-        "2": (1.0, "old"),
-        "3": (2.0, None),
-        "4": (9.0, None),
-        "5": (3.0, "new"),
-        "6": (None, None),
-    }
-
-
-def test_prepared_rows_come_by_time_and_event_id(tmp_path: Path) -> None:
-    events, products = tables(tmp_path, [event("9", 1), event("b", 0), event("a", 0)], [state("a", 1, 1.0)])
-    assert preparation.prepare(events, products, 30).to_pyarrow()["event_id"].to_pylist() == ["a", "b", "9"]
-
-
-def test_catalogue_covers_every_item_of_the_events(tmp_path: Path) -> None:
-    events, products = tables(tmp_path, [event("1", 0, item="x"), event("2", 5, item="x")], [state("a", 1, 1.0)])
-    found = preparation.covering(products, events).to_pyarrow().to_pylist()
+    found = tables.rows(preparation.covering(products, unlisted))
     assert [(row["item_id"], row["title"], row["valid_from"]) for row in found] == [
         ("a", "A", datetime(2026, 1, 1, tzinfo=UTC)),
         ("x", "x", datetime(2026, 1, 5, tzinfo=UTC)),

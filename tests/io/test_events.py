@@ -42,6 +42,20 @@ def test_published_leaves_out_the_day_that_is_not_over(root: Path) -> None:
     assert events.published(root)[1]["item_id"].to_pylist() == ["i"]
 
 
+def test_published_leaves_out_bots(root: Path) -> None:
+    log = [event("u", "i", "view", 0.5), event("bot", "j", "view", 1) | {"is_bot": True}, event("u", "k", "view", 9.5)]
+    pq.write_table(event_table(log), root / events.INTERACTIONS)
+    assert events.published(root)[1]["item_id"].to_pylist() == ["i", "k"]
+
+
+def test_published_knows_cancellations_before_as_of_only(root: Path) -> None:
+    early, late = AS_OF - timedelta(days=1), AS_OF + timedelta(hours=1)
+    bought = [event("u", item, "purchase", 9.5) for item in "ij"]
+    cancelled = [row | {"cancelled_at": at} for row, at in zip(bought, (early, late), strict=True)]
+    pq.write_table(event_table(cancelled), root / events.INTERACTIONS)
+    assert events.published(root)[1]["cancelled_at"].to_pylist() == [early, None]
+
+
 def test_published_of_a_longer_log_says_to_compute_features(root: Path) -> None:
     pq.write_table(
         event_table([event("u", "i", "view", 0.5), event("u", "k", "view", 11.5)]), root / events.INTERACTIONS

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from pipelines.context import Context
 from pipelines.core.bundle import Bundle
-from pipelines.core.columns import PRODUCT_SCHEMA
+from pipelines.core.columns import PRODUCT_SCHEMA, UTC_US
 from pipelines.io import bundles, registry
 from pipelines.settings import Settings
 from pipelines.stages import features, publish
@@ -29,7 +29,9 @@ def shop(settings: Settings, model: Bundle, monkeypatch: pytest.MonkeyPatch) -> 
     processed = root / "data/processed"
     processed.mkdir(parents=True)
     log = events()
-    log = log.append_column("category", pa.nulls(len(log), pa.string()))
+    plain = {"is_bot": pa.repeat(False, len(log)), "cancelled_at": pa.nulls(len(log), UTC_US)}
+    for name, column in plain.items():
+        log = log.append_column(name, column)
     pq.write_table(log, processed / "prepared_interactions.parquet")
     known = {"price": 9.5, "valid_from": CUT.replace(month=1)}
     products = [{"item_id": f"P{i}", "title": f"Product {i}", "in_stock": i != 4, **known} for i in range(SIZE)]

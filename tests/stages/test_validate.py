@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.context import Context
-from pipelines.core.columns import EVENT_SCHEMA, PRODUCT_SCHEMA
+from pipelines.core.columns import EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA
 from pipelines.core.errors import DataQualityError
 from pipelines.core.simulation.log import HEADER, Shop
 from pipelines.io import files, lake
@@ -72,7 +72,7 @@ def test_simulated_shop_is_sorted_out_exactly(context: Context) -> None:
 
     prepare.run(context)
     prepared = pq.read_table(root / "data/processed/prepared_interactions.parquet")
-    assert prepared.column_names == [*EVENT_SCHEMA.names, "category"]
+    assert prepared.schema.equals(PREPARED_SCHEMA)
     assert [prepared[name].null_count for name in ("session_id", "price", "category")] == [0, 0, 0]
     assert set(prepared["item_id"].to_pylist()) <= set(
         pq.read_table(root / "data/processed/products.parquet")["item_id"].to_pylist()
@@ -82,6 +82,11 @@ def test_simulated_shop_is_sorted_out_exactly(context: Context) -> None:
         "top_products.png",
         "activity_over_time.png",
         "long_tail.png",
+        "hour_by_weekday.png",
+        "funnel.png",
+        "session_length.png",
+        "cohort_retention.png",
+        "sparsity.png",
     }
 
     before = outputs(root)

@@ -1,0 +1,55 @@
+"""Double fires: the same browsing event of a user, sent twice.
+
+Rows have ``second``, the whole seconds since 1970 (UTC), and ``n``, their place in the order of time and event id.
+"""
+
+from typing import Final
+
+import ibis
+import numpy as np
+from ibis import _
+from ibis.expr.types import Table, Value
+
+from pipelines.core.columns import BROWSING, Col
+
+MINUTE: Final = 60
+DAY: Final = 86_400
+
+
+def fine_days(rows: Table) -> Table:
+    """The days since 1970 of ``rows`` whose times know seconds: not all of their events are on whole minutes.
+
+    In a log by the minute, equal rows are as likely two looks as one look sent twice, so nothing there is a repeat.
+    """
+    return rows.group_by(day=rows.second // DAY).agg(fine=(rows.second % MINUTE != 0).any()).filter(_.fine).drop("fine")
+
+
+def fingerprint(rows: Table, seconds: int) -> Table:
+    """(h, n) of each browsing event: a hash that is equal for events which repeat each other, and for few others."""
+    looks = rows.filter(rows[Col.EVENT_TYPE].isin(BROWSING))
+    most = {name: value for name, value in _same(looks, seconds).items() if name not in (Col.QUANTITY, Col.PRICE)}
+    return looks.select(h=ibis.struct(most).hash(), n=looks.n)
+
+
+def repeats(rows: Table, days: Table, seconds: int) -> Table:
+    """``n`` of each browsing event that repeats an earlier one.
+
+    Equal are user, item, type, quantity, price and the stretch of ``seconds`` (a divisor of 60), on one of ``days``.
+    Carts and purchases never repeat: two equal lines of an invoice are two lines.
+    """
+    looks = rows.filter(rows[Col.EVENT_TYPE].isin(BROWSING))
+    looks = looks.mutate(day=looks.second // DAY).semi_join(days, "day")
+    place = ibis.row_number().over(ibis.window(group_by=list(_same(looks, seconds).values()), order_by="n"))
+    return looks.mutate(place=place).filter(_.place > 0).select("n")
+
+
+def frequent(hashes: np.ndarray, least: int) -> np.ndarray:
+    """The values that occur at least ``least`` times, ascending: what is worth a closer look."""
+    ordered = np.sort(hashes)
+    last = ordered[least - 1 :]
+    return np.unique(last[ordered[: len(last)] == last])
+
+
+def _same(rows: Table, seconds: int) -> dict[str, Value]:
+    fields = (Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.QUANTITY, Col.PRICE)
+    return {name: rows[name] for name in fields} | {"stretch": rows.second // seconds}

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.core import cancellations
+from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+Row = tuple[str, int, int]  # event id, day, quantity
+
+
+def day(number: int) -> datetime:
+    return START + timedelta(days=number)
+
+
+def table(*rows: Row, user: str = "u", item: str = "a") -> pa.Table:
+    names = [{"event_id": name, "timestamp": day(at), "quantity": quantity} for name, at, quantity in rows]
+    return pa.Table.from_pylist([{"user_id": user, "item_id": item, **row} for row in names], CANCELLATION_SCHEMA)
+
+
+def net(bought: pa.Table, back: pa.Table) -> dict[str, tuple[int, Any]]:
+    found = cancellations.net(bought, back).purchases.to_pylist()
+    return {row["event_id"]: (row["net_quantity"], row["cancelled_at"]) for row in found}
+
+
+def test_newest_purchase_gives_first() -> None:
+    bought = table(("1", 1, 5), ("2", 2, 3))
+    assert net(bought, table(("c", 9, 4))) == {"1": (4, None), "2": (0, day(9))}
+
+
+def test_later_purchase_gives_nothing() -> None:
+    assert net(table(("1", 1, 2), ("2", 5, 2)), table(("c", 3, 1))) == {"1": (1, None)}
+
+
+def test_purchase_of_the_same_moment_was_earlier() -> None:
+    assert net(table(("1", 3, 1)), table(("c", 3, 1))) == {"1": (0, day(3))}
+
+
+def test_what_was_taken_back_is_gone() -> None:
+    bought = table(("1", 1, 2), ("2", 2, 2))
+    assert net(bought, table(("c", 3, 3), ("d", 4, 1))) == {"1": (0, day(4)), "2": (0, day(3))}
+
+
+def test_purchase_after_a_cancellation_is_whole() -> None:
+    bought = table(("1", 1, 1), ("2", 5, 1))
+    assert net(bought, table(("c", 3, 1), ("d", 6, 1))) == {"1": (0, day(3)), "2": (0, day(6))}
+
+
+def test_users_and_items_are_told_apart() -> None:
+    assert net(table(("1", 1, 1)), table(("c", 2, 1), user="v")) == {}
+    assert net(table(("1", 1, 1)), table(("c", 2, 1), item="b")) == {}
+
+
+def test_counts_say_what_found_no_purchase() -> None:
+    back = table(("c", 2, 1), ("d", 3, 5), ("e", 4, 2))
+    assert cancellations.net(table(("1", 1, 3)), back).counts == {
+        "rows": 3,
+        "matched": 1,
+        "partly_matched": 1,
+        "unmatched": 1,
+        "pieces": 3,
+        "unmatched_pieces": 5,
+        "purchases_reduced": 1,
+        "purchases_cancelled": 1,
+    }
+
+
+def test_apply_leaves_everything_else_as_it_was() -> None:
+    kinds = {"1": "purchase", "2": "purchase", "3": "view", "4": "purchase"}
+    rows = [
+        {"event_id": n, "user_id": "u", "item_id": "a", "event_type": kind, "timestamp": day(1), "quantity": int(n)}
+        for n, kind in kinds.items()
+    ]
+    netted = cancellations.net(table(("4", 1, 4), ("2", 2, 2)), table(("c", 3, 3))).purchases
+    net_quantity, cancelled_at = cancellations.apply(pa.Table.from_pylist(rows, EVENT_SCHEMA), netted)
+    assert net_quantity.to_pylist() == [1, 0, 3, 3]
+    assert cancelled_at.to_pylist() == [None, day(3), None, None]

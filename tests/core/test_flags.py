@@ -1,0 +1,90 @@
+import math
+
+import pytest
+
+from pipelines.core import flags
+from tests.core.engine import Tables, event
+
+LIMITS = {"a_day": 5, "a_minute": 3, "hours": 4}
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+def bots(tables: Tables, *events: dict[str, object]) -> list[tuple[str, int]]:
+    piece = tables.piece(*events)
+    everybody = flags.user_days(piece).distinct()
+    found = tables.rows(flags.bots(piece, everybody, **LIMITS))
+    return sorted((row["user_id"], row["day"]) for row in found)
+
+
+def test_more_looks_a_day_than_allowed(tables: Tables) -> None:
+    six = [event(n * 100) for n in range(6)]
+    assert bots(tables, *six[:5]) == []
+    assert bots(tables, *six) == [("u", 20_458)]
+
+
+def test_more_looks_a_minute_than_allowed(tables: Tables) -> None:
+    assert bots(tables, *(event(n) for n in range(3))) == []
+    assert bots(tables, *(event(n) for n in range(4))) == [("u", 20_458)]
+    assert bots(tables, event(58), event(59), event(60), event(61)) == []  # two minutes of the clock
+
+
+def test_looks_in_too_many_hours(tables: Tables) -> None:
+    assert bots(tables, *(event(n * 3600) for n in range(3))) == []
+    assert bots(tables, *(event(n * 3600) for n in range(4))) == [("u", 20_458)]
+
+
+def test_days_and_users_are_told_apart(tables: Tables) -> None:
+    today, tomorrow = [event(n) for n in range(2)], [event(86_400 + n) for n in range(2)]
+    assert bots(tables, *today, *(event(n, user="v") for n in range(2)), *tomorrow) == []
+
+
+def test_purchases_are_no_browsing(tables: Tables) -> None:
+    assert bots(tables, *(event(n, kind="purchase") for n in range(20))) == []
+
+
+def test_flag_covers_every_event_of_the_day_and_no_other(tables: Tables) -> None:
+    piece = tables.piece(event(0, kind="purchase"), event(1), event(1, user="v"), event(86_400))
+    marked = tables.known("bots", [{"user_id": "u", "day": 20_458}], {"user_id": "string", "day": "int64"})
+    assert sorted(row["n"] for row in tables.rows(flags.of_bots(piece, marked))) == [0, 1]
+
+
+def test_median_is_one_of_the_prices_and_never_zero(tables: Tables) -> None:
+    columns = {"item_id": "string", "price": "float64", "count": "int64"}
+    rows = [("a", 1.0, 2), ("a", 5.0, 1), ("a", 9.0, 3), ("b", 0.0, 9), ("c", 4.0, 1), ("c", 9.0, 1), ("c", 9.0, 1)]
+    prices = tables.known("prices", [dict(zip(columns, row, strict=True)) for row in rows], columns)
+    found = {row["item_id"]: row["median"] for row in tables.rows(flags.medians(prices))}
+    assert found == {"a": 5.0, "c": 9.0}  # of six the third; of three the second
+
+
+def test_fence_is_tukeys_in_logarithms() -> None:
+    quantities = {1: 1, 2: 1, 4: 1, 8: 1}  # quartiles 1 and 4: log range log 4
+    assert flags.fence(quantities, 1.5) == pytest.approx(4 * 4**1.5)
+
+
+def test_fence_of_single_pieces_allows_a_factor_of_two() -> None:
+    assert flags.fence({1: 99, 2: 1}, 3) == 8
+
+
+def test_fence_of_nothing_is_none() -> None:
+    assert flags.fence({}, 3) == math.inf
+
+
+def test_outliers(tables: Tables) -> None:
+    piece = tables.piece(
+        event(0, quantity=8),
+        event(0, quantity=9),
+        event(0, price=100.0),
+        event(0, price=101.0),
+        event(0, price=1.0),
+        event(0, price=0.9),
+        event(0, price=0.9, quantity=9),
+        event(0, item="new", price=1e6),
+        event(0, price=None),
+    )
+    usual = tables.known("usual", [{"item_id": "a", "median": 10.0}], {"item_id": "string", "median": "float64"})
+    assert sorted(row["n"] for row in tables.rows(flags.outliers(piece, usual, 8.0, 10.0))) == [1, 3, 5, 6]
+    assert sorted(row["n"] for row in tables.rows(flags.outliers(piece, usual, math.inf, 10.0))) == [3, 5, 6]
