@@ -37,7 +37,7 @@ def verdict(summary: Mapping[str, Any], failed: int, warnings: int) -> str:
         return f"The data must not be used: {rows}, and {_checks(failed)} that must hold failed."
     if warnings:
         return f"The data can be used: {rows}; {_checks(warnings)} should be looked at."
-    return f"The data can be used: {rows}, and every check passed."
+    return f"The data can be used: {rows}, and no check failed."
 
 
 def percent(part: int, whole: int) -> str:
@@ -69,8 +69,8 @@ def measure(result: Mapping[str, Any]) -> Measure:
     allowed = f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
     value = found["observed_value"]
     if column == "age_days":
-        words = f"The newest event is {value:.1f} days older than the newest file."
-        return Measure(name, f"{value:.1f} days", f"{allowed} days", state, words)
+        age = f"{value:.1f} days" if value >= 2 else f"{24 * value:.1f} hours"
+        return Measure(name, age, f"{allowed} days", state, f"The newest event is {age} older than the newest file.")
     details = found["details"]
     if column == "volume":
         words = (

@@ -124,8 +124,8 @@ def _measures(age: float | None, day: NewestDay | None, drifts: Mapping[str, Dri
 def _drifts(con: duckdb.DuckDBPyConnection, day: NewestDay) -> dict[str, Drift]:
     """Column → its drift, without those that have no value on a side."""
     con.execute(
-        "CREATE TEMP TABLE week AS SELECT timestamp::DATE = $day AS newest, user_id, event_type, device, category, price, "
-        "hour(timestamp) AS hour FROM events LEFT JOIN "
+        "CREATE TEMP TABLE week AS SELECT timestamp::DATE = $day AS newest, user_id, event_type, device, "
+        "category, price, hour(timestamp) AS hour FROM events LEFT JOIN "
         "(SELECT item_id, arg_max(category, valid_from) AS category FROM products GROUP BY item_id) USING (item_id) "
         "WHERE timestamp >= $first::DATE AND timestamp < $day::DATE + 1",
         {"day": day.day, "first": min(day.before)},

@@ -88,6 +88,13 @@ class Facts:
         return f"{utc(self.summary['newest_arrival']):%Y-%m-%d %H:%M} UTC"
 
     @property
+    def scope(self) -> str:
+        """What was read."""
+        days, files_read = list(self.summary["days"]), len(self.summary["files"])
+        read = f"{files_read:,} {'file' if files_read == 1 else 'files'}, the newest arrived {self.arrived}."
+        return f"{read} Events from {min(days)} to {max(days)}." if days else read
+
+    @property
     def catalogue_words(self) -> str:
         """The catalogue's state in sentences."""
         return plain_words.catalogue(*astuple(self.catalogue))
@@ -98,11 +105,12 @@ class Facts:
         return [plain_words.measure(result) for result in self.results if result["suite"] == "newest day"]
 
     @property
-    def suites(self) -> list[tuple[str, int, int]]:
-        """Suite, expectations that passed, that failed."""
-        names = dict.fromkeys(result["suite"] for result in self.results)
-        passed = [[result["success"] for result in self.results if result["suite"] == name] for name in names]
-        return [(name, sum(found), len(found) - sum(found)) for name, found in zip(names, passed, strict=True)]
+    def suites(self) -> list[tuple[str, int, int, int]]:
+        """Suite, expectations that passed, that failed, that couldn't be judged."""
+        counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for result in self.results:
+            counts[result["suite"]][2 if "not_judged" in result["result"] else 0 if result["success"] else 1] += 1
+        return [(suite, passed, failed, skipped) for suite, (passed, failed, skipped) in counts.items()]
 
     @property
     def worst_files(self) -> list[tuple[str, Mapping[str, int]]]:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -14,6 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 GOOD: Final = "#2a9d5c"
 BAD: Final = "#c8553d"
 MOST_REASONS: Final = 12
+FEW_DAYS: Final = 4
+"""So few have their own labels instead of an axis of time."""
 _THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
@@ -39,7 +41,8 @@ def trends(good: Mapping[str, int], by_day: Mapping[str, tuple[int, int]]) -> by
         by_day: day of the file in the lake → rows, bad rows.
     """
     figure, (left, right) = _figure(7.2, 2.9, 2)
-    _days(left, list(good), list(good.values()), GOOD)
+    shown = _every_day(good)
+    _days(left, list(shown), list(shown.values()), GOOD)
     left.yaxis.set_major_formatter(_THOUSANDS)
     left.set_title("Good events a day", fontsize=10)
     share = [bad / max(1, rows) for rows, bad in by_day.values()]
@@ -54,6 +57,9 @@ def trends(good: Mapping[str, int], by_day: Mapping[str, tuple[int, int]]) -> by
 def _days(axis: Axes, days: Sequence[str], values: Sequence[float], colour: str) -> None:
     """Bars where there are few days, else a line."""
     at: Any = [date.fromisoformat(day) for day in days]
+    if len(at) <= FEW_DAYS:
+        axis.bar(days, values, color=colour, width=0.5)
+        return
     locator = AutoDateLocator(maxticks=6)
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -62,6 +68,15 @@ def _days(axis: Axes, days: Sequence[str], values: Sequence[float], colour: str)
     else:
         axis.fill_between(at, values, color=colour, alpha=0.35)
         axis.plot(at, values, color=colour, linewidth=1)
+
+
+def _every_day(events: Mapping[str, int]) -> dict[str, int]:
+    """The days from the first to the last, those without events too: an outage shall show."""
+    first, last = (date.fromisoformat(pick(events)) if events else None for pick in (min, max))
+    if first is None or last is None:
+        return {}
+    days = ((first + timedelta(days=passed)).isoformat() for passed in range((last - first).days + 1))
+    return {day: events.get(day, 0) for day in days}
 
 
 def _short(name: str) -> str:

@@ -14,7 +14,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import CondPageBreak, Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from pipelines.core.plain_words import percent
 from pipelines.io.quality_facts import Facts
@@ -29,7 +29,6 @@ PALE: Final = {"passed": "#eef6f1", "warned": "#fdf6e3", "failed": "#fbeeed"}
 _BODY: Final = ParagraphStyle("body", fontName="Report", fontSize=8.8, leading=12.5, textColor=INK)
 _SMALL: Final = ParagraphStyle("small", _BODY, fontSize=7.6, leading=10.2)
 _VALUES: Final = ParagraphStyle("values", _SMALL, fontSize=6.8, leading=9, wordWrap="CJK")
-_FILE: Final = ParagraphStyle("file", _SMALL, wordWrap="CJK")
 _RIGHT: Final = ParagraphStyle("right", _SMALL, alignment=2)
 _TITLE: Final = ParagraphStyle("title", _BODY, fontName="Report-Bold", fontSize=18, leading=23)
 _HEADING: Final = ParagraphStyle("heading", _BODY, fontName="Report-Bold", fontSize=11.5, leading=15, spaceBefore=11)
@@ -71,17 +70,15 @@ def _story(facts: Facts, reasons: bytes | None, trends: bytes) -> list[Flowable]
         *_changes(facts),
         *_quarantine(facts, reasons),
         _section("Over time", _picture(trends)),
-        _newest_day(facts),
+        *_newest_day(facts),
         _section("The catalogue", _text(facts.catalogue_words)),
-        _expectations(facts),
+        *_expectations(facts),
         *_glossary(facts),
     ]
 
 
 def _head(facts: Facts) -> list[Flowable]:
-    days, state = list(facts.summary["days"]), facts.state
-    spans = f" Events from {days[0]} to {days[-1]}." if days else ""
-    where = f"{len(facts.summary['files']):,} files, the newest arrived {facts.arrived}.{spans}"
+    state = facts.state
     box = Table([[Paragraph(escape(facts.verdict), _VERDICT)]], colWidths=[WIDTH])
     box.setStyle(
         [
@@ -101,7 +98,7 @@ def _head(facts: Facts) -> list[Flowable]:
         for found in results
     ]
     title = Paragraph(f"Data quality: {escape(str(facts.summary['source']))}", _TITLE)
-    return [title, _text(where), Spacer(1, 6), box, Spacer(1, 4), *failures]
+    return [title, _text(facts.scope), Spacer(1, 6), box, Spacer(1, 4), *failures]
 
 
 def _rows(facts: Facts) -> list[Flowable]:
@@ -131,7 +128,7 @@ def _changes(facts: Facts) -> list[Flowable]:
     if not facts.changes:
         return [_section("Since the run before", _text("The counts are the same."))]
     rows = [[name, f"{old:,}", f"{new:,}", f"{new - old:+,}"] for name, old, new in facts.changes]
-    return [_table("Since the run before", ["Count", ">before", ">now", ">change"], rows, [0.4, 0.2, 0.2, 0.2])]
+    return _table("Since the run before", ["Count", ">before", ">now", ">change"], rows, [0.4, 0.2, 0.2, 0.2])
 
 
 def _quarantine(facts: Facts, reasons: bytes | None) -> list[Flowable]:
@@ -144,12 +141,14 @@ def _quarantine(facts: Facts, reasons: bytes | None) -> list[Flowable]:
     samples = [[found.reason, found.file, f"{found.line:,}", found.text] for found in facts.samples]
     return [
         _section("Why rows are in quarantine", _picture(reasons), _text("A row with two reasons counts twice.")),
-        _table("Files with most bad rows", ["/File", ">rows", ">bad", ">share"], worst, [0.55, 0.15, 0.15, 0.15]),
-        _table("Samples of bad rows", ["Reason", "/File", ">line", "=What it says"], samples, [0.19, 0.19, 0.08, 0.54]),
+        *_table("Files with most bad rows", ["=File", ">rows", ">bad", ">share"], worst, [0.55, 0.15, 0.15, 0.15]),
+        *_table(
+            "Samples of bad rows", ["Reason", "=File", ">line", "=What it says"], samples, [0.17, 0.26, 0.08, 0.49]
+        ),
     ]
 
 
-def _newest_day(facts: Facts) -> Flowable:
+def _newest_day(facts: Facts) -> list[Flowable]:
     words = _text(
         "The newest whole day against the seven days before it. Drift is the population stability index: below 0.1 "
         "nothing has changed, above 0.25 much has."
@@ -162,17 +161,17 @@ def _newest_day(facts: Facts) -> Flowable:
     return _table("The newest day", header, rows, [0.2, 0.12, 0.14, 0.11, 0.43], words)
 
 
-def _expectations(facts: Facts) -> Flowable:
-    rows = [[name, str(passed), str(failed)] for name, passed, failed in facts.suites]
+def _expectations(facts: Facts) -> list[Flowable]:
+    rows = [[name, str(passed), str(failed), str(skipped)] for name, passed, failed, skipped in facts.suites]
     where = _text("Each of them is in data/reports/data_docs/index.html.")
-    return _table("Expectations", ["Suite", ">passed", ">failed"], rows, [0.5, 0.25, 0.25], where)
+    return _table("Expectations", ["Suite", ">passed", ">failed", ">not judged"], rows, [0.4, 0.2, 0.2, 0.2], where)
 
 
 def _glossary(facts: Facts) -> list[Flowable]:
     if not facts.glossary:
         return []
     rows = [list(entry) for entry in facts.glossary]
-    return [_table("What the reasons mean", ["Reason", "What it means", "What to do"], rows, [0.24, 0.34, 0.42])]
+    return _table("What the reasons mean", ["Reason", "What it means", "What to do"], rows, [0.24, 0.34, 0.42])
 
 
 def _section(title: str, *content: Flowable) -> Flowable:
@@ -186,10 +185,10 @@ def _table(
     rows: Sequence[Sequence[Any]],
     shares: Sequence[float],
     above: Flowable | None = None,
-) -> Flowable:
-    """A headed table of text. A header's first character may say how: > to the right, = and / broken anywhere."""
-    styles = [{">": _RIGHT, "=": _VALUES, "/": _FILE}.get(name[0], _SMALL) for name in header]
-    names = [f"<b>{escape(name.lstrip('>=/'))}</b>" for name in header]
+) -> list[Flowable]:
+    """A headed table of text. A header's first character may say how: > to the right, = small and broken anywhere."""
+    styles = [{">": _RIGHT, "=": _VALUES}.get(name[0], _SMALL) for name in header]
+    names = [f"<b>{escape(name.lstrip('>='))}</b>" for name in header]
     heads = [Paragraph(name, _RIGHT if style is _RIGHT else _SMALL) for name, style in zip(names, styles, strict=True)]
     cells = [
         [
@@ -209,7 +208,8 @@ def _table(
             ("RIGHTPADDING", (0, 0), (-1, -1), 3),
         ]
     )
-    return _section(title, *([above, Spacer(1, 3)] if above else []), table)
+    heading = [CondPageBreak(30 * mm), Paragraph(escape(title), _HEADING), Spacer(1, 4)]
+    return [*heading, *([above, Spacer(1, 3)] if above else []), table]
 
 
 def _text(words: str) -> Paragraph:
