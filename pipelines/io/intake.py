@@ -1,6 +1,5 @@
 """Files of a log on their way into the lake: checked, and copied, hashed and counted in one pass."""
 
-import csv
 import errno
 import hashlib
 import io
@@ -13,28 +12,19 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip
-from isal.igzip_lib import IsalError
 
 from pipelines.core.errors import InputError
 from pipelines.core.mapping import SourceMapping
 from pipelines.io import files, records
 from pipelines.io.parallel import ordered
+from pipelines.io.record_tables import UNREADABLE
 
 CHUNK: Final = 1 << 20
 LONGEST_HEADER: Final = 1 << 20
 FORMS: Final = {b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK\x03\x04": "a zip archive or a spreadsheet"}
 """How files begin that are no plain text."""
-UNREADABLE: Final[tuple[type[Exception], ...]] = (
-    OSError,
-    EOFError,
-    IsalError,  # type: ignore[assignment]  # its stub takes the class for an error
-    csv.Error,
-    pa.ArrowException,
-)
-"""What reading a damaged file raises."""
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 

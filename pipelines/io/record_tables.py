@@ -1,15 +1,27 @@
 """The form of records: a table with each record's line, its text where it can't be split, and its fields as text."""
 
+import csv
 from collections.abc import Callable
 from typing import Any, Final
 
 import pyarrow as pa
+from isal.igzip_lib import IsalError
 
 LINE: Final = "line"
 TEXT: Final = "text"
 """The text of a line without the header's number of fields; null where it has them."""
 PREFIX: Final = "raw:"
 """Before the names of the file's own columns."""
+
+UNREADABLE: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    EOFError,
+    IsalError,  # type: ignore[assignment]  # its stub takes the class for an error
+    UnicodeError,
+    csv.Error,
+    pa.ArrowException,
+)
+"""What reading a damaged file raises."""
 
 Block = Callable[[], pa.Table]
 """The records of a block of a file, once it is called; any thread may."""

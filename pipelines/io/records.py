@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipelines.core.errors import DataQualityError, InputError
 from pipelines.core.mapping import SourceMapping
 from pipelines.io import csv_records
-from pipelines.io.record_tables import Block, record_table
+from pipelines.io.record_tables import UNREADABLE, Block, record_table
 
 
 def read(path: Path, mapping: SourceMapping) -> Iterator[pa.Table]:
@@ -42,8 +42,8 @@ def blocks(path: Path, mapping: SourceMapping) -> Iterator[Block]:
             yield from _read_parquet(path)
         else:
             yield from csv_records.read(path, names, mapping)
-    except (OSError, EOFError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: {error}") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path} can't be read: {error}") from None
 
 
 def check_header(path: Path, mapping: SourceMapping) -> list[str]:
@@ -55,8 +55,8 @@ def check_header(path: Path, mapping: SourceMapping) -> list[str]:
     """
     try:
         names = pq.read_schema(path).names if path.suffix == ".parquet" else csv_records.header(path, mapping)
-    except (OSError, EOFError, UnicodeError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: {error}") from None
+    except UNREADABLE as error:
+        raise InputError(f"{path} can't be read: {error}") from None
     twice = {name for name in names if [n.lower() for n in names].count(name.lower()) > 1}
     if twice:
         raise DataQualityError(f"{path}: column {sorted(twice)[0]!r} is named twice (case doesn't count)")

@@ -70,7 +70,7 @@ class Sorter:
         self._good, self._bad = Days(staged / "good"), FileBatches(staged / "bad")
         n = len(entries)
         self.counts = Counts(_zeros(n), _zeros(n), _zeros(n), _zeros(len(assessor.reasons)))
-        self._repeated = np.array([], np.int64)
+        self._repeated = self._gone = np.array([], np.int64)
         self._repairs: dict[tuple[str, int], int] = {}
         self._refused_repairs: set[int] = set()
 
@@ -94,7 +94,13 @@ class Sorter:
         self._good.close()
         self._bad.close()
         self._repeated = ids.repeated()
-        np.add.at(self.counts.duplicates, self._repeated // LINES, 1)
+        self._gone = np.union1d(self._repeated, self._superseded())
+
+    def _superseded(self) -> NDArray[np.int64]:
+        """The places of rows for which a good repair stands; if one has become good by itself, it would count twice."""
+        files = {str(entry["path"]): file for file, entry in enumerate(self._entries)}
+        stood_for = [(files[path], line) for path, line in self._repairs if path in files and self._repair(path, line)]
+        return np.array([file * LINES + line for file, line in stood_for], np.int64)
 
     def _blocks(self, mapping: SourceMapping) -> Iterator[Callable[[], tuple[int, Assessed]]]:
         for file, entry in enumerate(self._entries):
@@ -121,13 +127,15 @@ class Sorter:
             (self._staged / name).mkdir()
         days = self._good.days()
         with counting("days written", len(days)) as advance:
-            for day, count, cancelled in ordered(partial(self._write_day, events, day) for day in days):
+            for day, count, aside in ordered(partial(self._write_day, events, day) for day in days):
                 if count:
                     self.counts.days[str(_date(day))] = count
-                self.counts.cancellations += cancelled
+                self.counts.cancellations += aside["cancelled"]
+                self.counts.duplicates += aside["again"]
                 advance(1)
 
-    def _write_day(self, events: Path, day: int) -> tuple[int, int, int]:
+    def _write_day(self, events: Path, day: int) -> tuple[int, int, dict[str, Any]]:
+        """Write a day; returns it, its events, its cancellations, and its repetitions by file."""
         part = events / f"date={_date(day)}" / "part-0.parquet"
         aside: dict[str, list[pa.Table]] = defaultdict(list)
         count = tables.write(part, self._events(day, aside), EVENT_SCHEMA)
@@ -137,12 +145,14 @@ class Sorter:
         for name, schema in (("again", AGAIN), ("cancelled", CANCELLATION_SCHEMA), ("listed", LISTED)):
             if rows := [table.cast(schema) for table in aside[name]]:
                 tables.write(self._staged / name / f"{day:06d}.parquet", rows, schema)
-        return day, count, sum(map(len, aside["cancelled"]))
+        again = np.concatenate([_zeros(0), *(table[PLACE].to_numpy() for table in aside["again"])])
+        by_file = np.bincount(again // LINES, minlength=len(self._entries))
+        return day, count, {"cancelled": sum(map(len, aside["cancelled"])), "again": by_file}
 
     def _events(self, day: int, aside: dict[str, list[pa.Table]]) -> Iterator[pa.Table]:
         """The day's events in order; repetitions, cancellations and what the log shows of its items go ``aside``."""
         for rows in self._good.read(day, DAY_ROWS):
-            again = self._is_repeated(rows[PLACE].to_numpy())
+            again = _among(self._gone, rows[PLACE].to_numpy())
             if again.any():
                 aside["again"].append(rows.filter(pa.array(again)).select(AGAIN.names))
                 rows = rows.filter(pa.array(~again))
@@ -154,11 +164,6 @@ class Sorter:
             if self._assessor.from_log:
                 aside["listed"].append(_listed(rows))
             yield rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
-
-    def _is_repeated(self, place: NDArray[np.int64]) -> NDArray[np.bool_]:
-        at = np.searchsorted(self._repeated, place)
-        padded = np.append(self._repeated, -1)
-        return np.asarray(padded[at] == place)
 
     def cancellations(self) -> Iterator[pa.Table]:
         """Cancellations in order of time and event id; ``CANCELLATION_SCHEMA``."""
@@ -203,7 +208,7 @@ class Sorter:
     def _repair(self, file: str, line: int) -> str | None:
         """Where the good row is that repairs a refused one, if need be by way of a repair that was refused itself."""
         place = self._repairs.get((file, line))
-        if place is None or self._is_repeated(np.array([place])).any():
+        if place is None or _among(self._repeated, np.array([place])).any():
             return None
         repair = str(self._entries[place // LINES]["path"])
         if place in self._refused_repairs:
@@ -213,6 +218,11 @@ class Sorter:
     def _where(self, place: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         paths = pa.array([str(entry["path"]) for entry in self._entries])
         return paths.take(pa.array(place // LINES)), pa.array(place % LINES)
+
+
+def _among(places: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of ``asked`` are in ``places``, which are sorted."""
+    return np.asarray(np.append(places, -1)[np.searchsorted(places, asked)] == asked)
 
 
 def _zeros(n: int) -> NDArray[np.int64]:

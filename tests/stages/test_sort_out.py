@@ -160,6 +160,17 @@ def test_repair_that_was_refused_can_be_repaired(tmp_path: Path) -> None:
     assert {row["repaired_in"] for row in quarantined(tmp_path)} == {f"{FOURTH}:2"}
 
 
+def test_repaired_row_that_became_good_by_itself_counts_once(tmp_path: Path) -> None:
+    fill(tmp_path, {FIRST: log("U1,P1,stare,2026-02-01T10:00:00Z,,,", GOOD.format(2))})
+    fill(tmp_path, {THIRD: repairs(f"{FIRST},2,U1,P1,view,2026-02-01T10:00:00Z,,,")}, repairs=True)
+    mapping = load_mapping("clickstream", tmp_path)
+    knows = {"event_type": {"column": "event_type", "values": {"view": "view", "stare": "view"}}}
+    mapping = SourceMapping.parse(mapping.model_dump(by_alias=True) | knows, "test")
+    summary = sort_out(tmp_path, lake.Manifest.read(tmp_path / lake.CLICKSTREAM), mapping)
+    assert (summary["good"], summary["quarantined"], summary["duplicates"]) == (2, 0, 1)
+    assert summary["files"][FIRST] == {"rows": 2, "quarantined": 0, "duplicates": 1}
+
+
 def test_repair_that_repeats_an_event_repairs_nothing(tmp_path: Path) -> None:
     fill(tmp_path, {FIRST: log("U1,P1,vew,2026-02-01T10:00:00Z,,,E1", GOOD.format(1))})
     fill(tmp_path, {THIRD: repairs(f"{FIRST},2,{GOOD.format(1)}")}, repairs=True)
