@@ -30,7 +30,7 @@ def write(folder: Path, answers: Mapping[str, Any], arrival: datetime) -> None:
     from great_expectations.render.renderer import ExpectationSuitePageRenderer, ValidationResultsPageRenderer
 
     run = RunIdentifier(run_name="validate", run_time=arrival)
-    suites = []
+    suites, view = [], _view()
     with files.replacing(folder) as temporary:
         for name, answer in answers.items():
             file = f"{answer.suite_name}.html"
@@ -43,11 +43,11 @@ def write(folder: Path, answers: Mapping[str, Any], arrival: datetime) -> None:
                 ("validations", ValidationResultsPageRenderer().render(answer)),
             ):
                 (temporary / kind).mkdir(parents=True, exist_ok=True)
-                page = _page(rendered.to_json_dict(), f"{kind.capitalize()}: {name}")
+                page = _page(view, rendered.to_json_dict(), f"{kind.capitalize()}: {name}")
                 (temporary / kind / file).write_text(page, encoding="utf-8")
             suites.append({"name": name, "file": file} | _outcome(answer))
         arrived = f"{arrival:%Y-%m-%d %H:%M} UTC"
-        index = _view()._get_template("data_docs_index.html.jinja")
+        index = view.env.get_template("data_docs_index.html.jinja")
         text = index.render(version=gx.__version__, arrival=arrived, suites=suites)
         (temporary / "index.html").write_text(text, encoding="utf-8")
 
@@ -58,8 +58,8 @@ def _outcome(answer: Any) -> dict[str, Any]:
     return {"outcome": outcome, "passed": len(answer.results) - len(failed), "failed": len(failed)}
 
 
-def _page(document: dict[str, Any], title: str) -> str:
-    text: str = _view().render(_escaped(document) | {"title": title}, template="data_docs_page.html.jinja")
+def _page(view: Any, document: dict[str, Any], title: str) -> str:
+    text: str = view.render(_escaped(document) | {"title": title}, template="data_docs_page.html.jinja")
     text = text.replace("../../../../", "../")  # where its own site builder puts the page of a result
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
 

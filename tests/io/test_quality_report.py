@@ -11,10 +11,10 @@ from pipelines.io import quality_facts, quality_report
 from tests.io import judged_lake
 
 BAD = [
+    {"file": "2026/02/08/clickstream.csv", "line": 6, "reasons": ["missing user_id"], "repaired_in": "r.csv:2"},
     {"file": "2026/02/08/clickstream.csv", "line": 7, "reasons": ["missing user_id", "<script>alert(1)</script> $x$"]}
     | {"product_id": "<b>жёлтый</b>" + "x" * 99, "user_id": None},
     {"file": "2026/02/08/clickstream.csv", "line": 9, "reasons": ["missing user_id"], "text": 'U1,"a\x00b'},
-    {"file": "2026/02/08/clickstream.csv", "line": 8, "reasons": ["missing user_id"], "repaired_in": "r.csv:2"},
 ]
 
 
