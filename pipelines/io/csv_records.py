@@ -106,14 +106,15 @@ def _parse(data: bytes, line: int, names: list[str], delimiter: str, last: bool)
         broken.append((int(full[row.number - 1]), row.text))
         return "skip"
 
+    quoted = b'"' in data
     try:
         fields = pc_csv.read_csv(
             pa.py_buffer(data),
             pc_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
             pc_csv.ParseOptions(
                 delimiter=delimiter,
-                quote_char='"' if b'"' in data else False,
-                newlines_in_values=True,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
                 ignore_empty_lines=True,
                 invalid_row_handler=put_aside,
             ),
