@@ -4,6 +4,8 @@ VENV ?= .venv
 SOURCE ?=
 CLICKSTREAM ?=
 CATALOGUE_URL ?=
+CRON ?=
+TIMEZONE ?=
 
 # The embedded servers and the stages that DVC starts must find this environment's tools first. Byte code is kept:
 # without it every stage would compile Feast and MLflow anew.
@@ -13,7 +15,7 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m pipelines
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock demo up down status env simulate connect pipeline train serve apply materialize notebooks ui \
+.PHONY: help venv lock demo up down status env simulate connect pipeline train serve apply materialize notebooks schedule ui \
         test test-fast lint format bench clean
 
 help:  ## list the targets
@@ -55,7 +57,7 @@ simulate: venv  ## write the simulated shop into data/demo
 connect: venv  ## connect a shop: SOURCE= CLICKSTREAM= [CATALOGUE_URL=]
 	@$(RUN) connect $(if $(SOURCE),--source $(SOURCE)) $(if $(CLICKSTREAM),--clickstream $(CLICKSTREAM)) $(if $(CATALOGUE_URL),--catalogue-url $(CATALOGUE_URL))
 
-pipeline: up  ## run every stage whose inputs changed (dvc repro)
+pipeline: up  ## run every stage whose inputs changed
 	@$(RUN) pipeline
 
 train: up  ## assemble, train, evaluate and register, and what they need, where it changed
@@ -73,7 +75,10 @@ materialize: up  ## load the newest feature values into Redis
 notebooks: up  ## open the notebooks
 	@eval "$$($(RUN) env)" && jupyter lab notebooks
 
-ui: up  ## start the web pages of MLflow and Feast
+schedule: up  ## run the pipeline every night, with a web page (CRON="0 3 * * *" TIMEZONE=Europe/London)
+	@$(RUN) schedule $(if $(CRON),--cron "$(CRON)") $(if $(TIMEZONE),--timezone $(TIMEZONE))
+
+ui: up  ## start the web pages of MLflow, Feast and Prefect
 	@$(RUN) ui
 
 test: venv  ## all tests

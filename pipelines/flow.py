@@ -38,10 +38,10 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    retries: int = Field(0, ge=0)
+    retries: int = Field(default=0, ge=0)
     """Further attempts after a failure that may pass."""
-    retry_delay_s: float = Field(10, ge=0)
-    timeout_minutes: float = Field(60, gt=0)
+    retry_delay_s: float = Field(default=10, ge=0)
+    timeout_minutes: float = Field(default=60, gt=0)
 
     @classmethod
     def of(cls, stage: Stage) -> "Policy":

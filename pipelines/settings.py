@@ -6,7 +6,7 @@ the Postgres and Redis it starts. Nothing is read at import.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,9 @@ VARIABLES: Final = {
     "postgres_sslmode": "POSTGRES_SSLMODE",
     "redis_url": "REDIS_URL",
     "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "prefect_api_url": "PREFECT_API_URL",
+    "webhook_url": "RECOMART_WEBHOOK_URL",
+    "webhook_on": "RECOMART_WEBHOOK_ON",
     "catalogue_token": "RECOMART_CATALOGUE_TOKEN",
     "api_host": "RECOMART_API_HOST",
     "api_port": "RECOMART_API_PORT",
@@ -46,6 +49,9 @@ class Settings(BaseModel):
     postgres_sslmode: str = "prefer"
     redis_url: str | None = Field(None, repr=False)
     mlflow_tracking_uri: str
+    prefect_api_url: str | None = None
+    webhook_url: str | None = Field(None, repr=False)
+    webhook_on: Literal["failure", "always"] = "failure"
     catalogue_token: str | None = Field(None, repr=False)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)

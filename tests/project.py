@@ -17,7 +17,8 @@ Stages = dict[str, dict[str, object]]
 def project(root: Path, stages: Stages, **environ: str) -> Settings:
     """Lay out ``dvc.yaml`` and this checkout's DVC configuration; returns the settings."""
     (root / ".dvc").mkdir(parents=True, exist_ok=True)
-    shutil.copy(CHECKOUT / ".dvc/config", root / ".dvc/config")
+    for name in ("config", ".gitignore"):
+        shutil.copy(CHECKOUT / ".dvc" / name, root / ".dvc" / name)
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     return Settings.load(root, NAMED | environ)
 

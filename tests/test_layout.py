@@ -17,7 +17,9 @@ ALLOWED = {
     "pipelines.io": BASE,
     "pipelines.stages": BASE | {"pipelines.io", "pipelines.context"},
     "pipelines.flow": BASE | {"pipelines.io"},
-    "pipelines.commands": BASE | {"pipelines.io", "pipelines.context", "pipelines.flow"},
+    "pipelines.commands": BASE
+    | {"pipelines.io", "pipelines.stages", "pipelines.context", "pipelines.flow", "pipelines.prefect_flow"},
+    "pipelines.prefect_flow": BASE | {"pipelines.io", "pipelines.context", "pipelines.flow", "pipelines.commands"},
     "pipelines.__main__": {"pipelines.core", "pipelines.settings", "pipelines.context"},
     "serving": {"pipelines.core", "pipelines.io", "pipelines.settings"},
     "feature_repo": set(),

@@ -11,7 +11,9 @@ log = logging.getLogger(__name__)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
-    parser.add_argument("--purge", action="store_true", help="also remove the data of Postgres, Redis and MLflow")
+    parser.add_argument(
+        "--purge", action="store_true", help="also remove the data of Postgres, Redis, MLflow and Prefect"
+    )
 
 
 def run(context: Context) -> None:
@@ -20,4 +22,4 @@ def run(context: Context) -> None:
     log.info("stopped %s", ", ".join(stopped)) if stopped else log.info("nothing runs")
     if context.args.purge:
         services.purge(context.root)
-        log.info("removed the data of Postgres, Redis and MLflow")
+        log.info("removed the data of Postgres, Redis, MLflow and Prefect")

@@ -1,7 +1,9 @@
-"""The programs that commands leave running: the HTTP service, the demo shop's catalogue, the web pages."""
+"""The programs that commands leave running: the HTTP service, the demo shop's catalogue, web pages, the scheduler."""
 
+import json
 import logging
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +16,8 @@ from pipelines.settings import Settings
 log = logging.getLogger(__name__)
 
 NEXT_PORTS: Final = 20
+FLOW: Final = "recomart/pipeline"
+"""Flow and deployment, as pipelines/prefect_flow.py names them."""
 
 
 def serve(settings: Settings, port_is_asked_for: bool) -> str:
@@ -54,7 +58,7 @@ def serve_catalogue(root: Path) -> str:
 
 
 def serve_pages(settings: Settings) -> dict[str, str]:
-    """Have the web pages of MLflow and Feast run; returns their addresses."""
+    """Have the web pages of MLflow, Feast and Prefect run; returns their addresses."""
     root, scripts = settings.root, Path(sys.executable).parent
     mlflow, feast = _own_or_free(root, "mlflow", 5000), _own_or_free(root, "feast", 8888)
     pages = {"mlflow": f"http://127.0.0.1:{mlflow}", "feast": f"http://127.0.0.1:{feast}"}
@@ -72,7 +76,69 @@ def serve_pages(settings: Settings) -> dict[str, str]:
         ready=pages["feast"],
     )
     services.start(root, program)
-    return pages
+    return pages | {"prefect": serve_prefect(settings)}
+
+
+def serve_prefect(settings: Settings) -> str:
+    """Have a Prefect server run, unless the settings name one; returns the address of its page."""
+    if settings.prefect_api_url:
+        return settings.prefect_api_url.removesuffix("/").removesuffix("/api")
+    port = _own_or_free(settings.root, "prefect", 4200)
+    address = f"http://127.0.0.1:{port}"
+    program = services.Program(
+        name="prefect",
+        argv=(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
+        env=prefect_environment(settings) | {"PREFECT_API_URL": f"{address}/api"},
+        ready=f"{address}/api/health",
+        address=address,
+        start_timeout=180,
+    )
+    services.start(settings.root, program)
+    return address
+
+
+def serve_scheduler(settings: Settings, page: str, cron: str, timezone: str) -> None:
+    """Have the scheduler run the pipeline at ``cron``, on the Prefect server whose page is ``page``."""
+    api = f"{page}/api"
+    when = ("--cron", cron, "--timezone", timezone)
+    program = services.Program(
+        name="scheduler",
+        argv=(sys.executable, "-m", "pipelines", "schedule", "--foreground", *when),
+        env=prefect_environment(settings) | _told(settings) | {"PREFECT_API_URL": api},
+        ready=lambda: _is_scheduled(api, cron, timezone),
+        address=f"{cron} ({timezone})",
+        start_timeout=180,
+    )
+    services.start(settings.root, program)
+
+
+def prefect_environment(settings: Settings) -> dict[str, str]:
+    """Keep all of Prefect's state in ``data/services/prefect``, and let it call nobody outside."""
+    home = settings.root / "data/services/prefect"
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "pipelines",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _told(settings: Settings) -> dict[str, str]:
+    """The webhook's variables, so that a changed one restarts the scheduler."""
+    url = settings.webhook_url
+    return {"RECOMART_WEBHOOK_URL": url, "RECOMART_WEBHOOK_ON": settings.webhook_on} if url else {}
+
+
+def _is_scheduled(api: str, cron: str, timezone: str) -> bool:
+    """Whether the Prefect server knows this very schedule."""
+    try:
+        with urllib.request.urlopen(f"{api}/deployments/name/{FLOW}", timeout=2) as response:
+            schedules = [one["schedule"] for one in json.load(response)["schedules"]]
+    except OSError:
+        return False
+    return any((one.get("cron"), one.get("timezone")) == (cron, timezone) for one in schedules)
 
 
 def _own_or_free(root: Path, name: str, wanted: int) -> int:

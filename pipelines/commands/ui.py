@@ -1,4 +1,4 @@
-"""Start the web pages of MLflow and Feast; they run until `down`."""
+"""Start the web pages of MLflow, Feast and Prefect; they run until `down`."""
 
 import logging
 

@@ -56,6 +56,32 @@ def commit(root: Path, name: str) -> None:
         repo.commit(_address(root, name), force=True)
 
 
+def differences(root: Path, running: str) -> dict[str, list[str]]:
+    """Stage -> how its command, inputs and outputs differ from dvc.lock; without the stage ``running``, which asks.
+
+    Raises:
+        ConfigError: dvc.yaml can't be read.
+    """
+    found: dict[str, list[str]] = {}
+    with _opened(root) as repo, repo.lock:  # DVC lets go of it while it waits for a stage
+        for stage in repo.stage.collect(_address(root)):
+            if stage.name != running and (told := _told(stage.status().get(stage.addressing, []))):
+                found[stage.name] = told
+    return found
+
+
+def _told(status: list[Any]) -> list[str]:
+    """DVC's status of a stage, flat: ``changed deps: data/raw modified``."""
+    flat = [
+        f"{what}: {path} {how}"
+        for one in status
+        if isinstance(one, dict)
+        for what, paths in one.items()
+        for path, how in paths.items()
+    ]
+    return flat + [one for one in status if isinstance(one, str) and one != "always changed"]
+
+
 def _address(root: Path, name: str | None = None) -> str:
     """How DVC names a stage, or all of them, from any working directory."""
     return f"{root / 'dvc.yaml'}:{name}" if name else str(root / "dvc.yaml")
@@ -81,6 +107,7 @@ def _opened(root: Path) -> Iterator[Any]:
 def _without_git(root: Path) -> None:
     """Let DVC work in an unpacked archive: it wants a Git repository unless told otherwise."""
     local = root / ".dvc" / "config.local"
-    if not (root / ".git").exists() and not local.exists():
+    said = local.read_text(encoding="utf-8") if local.exists() else ""
+    if not (root / ".git").exists() and "no_scm" not in said:
         log.info("no .git here: DVC runs without version control")
-        local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+        local.write_text(f"{said}[core]\n    no_scm = true\n", encoding="utf-8")

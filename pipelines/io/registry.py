@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from pipelines.core.errors import ModelError, ServiceError
 from pipelines.io.bundles import MANIFEST, digest
-from pipelines.io.files import replacing
+from pipelines.io.files import read_json, replacing
 
 NAME: Final = "recomart"
 """The experiment and the registered model."""
@@ -19,6 +20,8 @@ CHALLENGER: Final = "challenger"
 BUNDLE: Final = "bundle"
 """Artifact folder of the bundle within its run."""
 HASH: Final = "bundle_sha256"
+LINEAGE: Final = "lineage.json"
+"""Artifact that says where the model comes from (core/lineage.py)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Version:
     """False where this very bundle had been registered before."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """A version that the registry holds, with the aliases that name it."""
+
+    number: int
+    run_id: str
+    aliases: tuple[str, ...]
+
+
 def register(
     tracking_uri: str,
     bundle_folder: Path,
@@ -40,6 +52,7 @@ def register(
     params: Mapping[str, str],
     tags: Mapping[str, str],
     reports: Path | None = None,
+    lineage: Mapping[str, Any] | None = None,
 ) -> Version:
     """Log a run with the bundle and register it as a new version; the same bundle is never registered twice.
 
@@ -52,7 +65,9 @@ def register(
         for known in client.search_model_versions(f"name = '{NAME}'"):
             if known.tags.get(HASH) == sha256:
                 return Version(int(known.version), known.run_id, created=False)
-        run_id = _log_run(client, tracking_uri, bundle_folder, metrics, params, {**tags, HASH: sha256}, reports)
+        run_id = _log_run(
+            client, tracking_uri, bundle_folder, metrics, params, {**tags, HASH: sha256}, reports, lineage
+        )
         source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
         version = client.create_model_version(
             NAME, source, run_id, tags={**tags, HASH: sha256}, description=description
@@ -103,6 +118,38 @@ def holds(tracking_uri: str, version: int, run_id: str) -> bool:
         return any(int(one.version) == version for one in known)
 
 
+def known(tracking_uri: str) -> list[Known]:
+    """Every version, the oldest first.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    if (file := _sqlite_file(tracking_uri)) and not file.exists():
+        return []
+    with _client(tracking_uri) as client:
+        found = client.search_model_versions(f"name = '{NAME}'")
+        # a search leaves the aliases out
+        aliases = client.get_registered_model(NAME).aliases if found else {}
+        named = [(int(one.version), one.run_id) for one in found]
+        return [
+            Known(number, run_id, tuple(sorted(alias for alias, of in aliases.items() if int(of) == number)))
+            for number, run_id in sorted(named)
+        ]
+
+
+def lineage(tracking_uri: str, run_id: str) -> dict[str, Any] | None:
+    """What a version's run recorded of where it comes from; None where it was registered before that was recorded.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    with _client(tracking_uri) as client, tempfile.TemporaryDirectory() as folder:
+        if not any(one.path == LINEAGE for one in client.list_artifacts(run_id)):
+            return None
+        found: dict[str, Any] = read_json(Path(client.download_artifacts(run_id, LINEAGE, folder)))
+        return found
+
+
 def fetch(tracking_uri: str, version: int, destination: Path) -> Path:
     """Copy a version's bundle to the folder ``destination``, whole or not at all; what is there already stays.
 
@@ -134,6 +181,7 @@ def _log_run(
     params: Mapping[str, str],
     tags: Mapping[str, str],
     reports: Path | None,
+    lineage: Mapping[str, Any] | None,
 ) -> str:
     from mlflow.entities import Metric, Param
 
@@ -149,6 +197,8 @@ def _log_run(
         client.log_artifacts(run_id, str(bundle_folder), BUNDLE)
         if reports is not None:
             client.log_artifacts(run_id, str(reports), "report")
+        if lineage is not None:
+            client.log_dict(run_id, dict(lineage), LINEAGE)
         status = "FINISHED"
     finally:
         client.set_terminated(run_id, status)

@@ -1,14 +1,13 @@
-"""Log the run and register the bundle in MLflow; it becomes champion if it beats popularity."""
+"""Log the run with its lineage and register the bundle in MLflow; it becomes champion if it beats popularity."""
 
 import logging
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import bundles, registry
+from pipelines.io import bundles, lineage, registry
 from pipelines.io.files import read_json, write_json
 from pipelines.io.receipts import REGISTERED
 from pipelines.params import Params
@@ -41,6 +40,7 @@ def run(context: Context) -> None:
         params=_plain(context.params),
         tags=_tags(root, dict(bundle.manifest)),
         reports=root / REPORT,
+        lineage=lineage.record(root, context.params.model_dump(mode="json"), running="register"),
     )
     alias = _alias(measured, registry.champion(uri), version.number)
     registry.name_alias(uri, version.number, alias)
@@ -88,14 +88,10 @@ def _plain(params: Params) -> dict[str, str]:
 
 
 def _tags(root: Path, manifest: dict[str, Any]) -> dict[str, str]:
-    tags = {
+    commit = lineage.code(root)["git_commit"]
+    return {
         "data_sha256": manifest["data_sha256"],
         "feature_service": manifest["feature_service"],
         "sources": ", ".join(manifest["sources"]),
         "cut": manifest["cut"],
-    }
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return tags
-    return tags | ({"git_commit": done.stdout.strip()} if done.returncode == 0 else {})
+    } | ({"git_commit": commit} if commit else {})
