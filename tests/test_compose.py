@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.settings import VARIABLES
+from pipelines.__main__ import COMMANDS
+from pipelines.commands import programs
+from pipelines.settings import VARIABLES, Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -27,7 +29,7 @@ def test_compose_service_is_checked_and_restarts(name: str) -> None:
 
 def test_compose_volumes_are_named_and_declared() -> None:
     used = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", []) if not v.startswith((".", "/"))}
-    assert used == set(COMPOSE["volumes"]) == {"postgres", "redis", "mlflow"}
+    assert used == set(COMPOSE["volumes"]) == {"postgres", "redis", "mlflow", "prefect"}
 
 
 def test_compose_secrets_have_no_default() -> None:
@@ -42,17 +44,31 @@ def test_compose_publishes_on_loopback_only() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-@pytest.mark.parametrize("name", ["api", "pipeline"])
+@pytest.mark.parametrize("name", ["api", "pipeline", "scheduler"])
 def test_compose_sets_only_variables_that_settings_read(name: str) -> None:
     environment = set(SERVICES[name]["environment"]) - {"HOME"}
     assert {"POSTGRES_HOST", "REDIS_URL", "MLFLOW_TRACKING_URI"} <= environment <= set(VARIABLES.values())
 
 
-def test_compose_passes_the_catalogues_token_on() -> None:
-    assert SERVICES["pipeline"]["environment"]["RECOMART_CATALOGUE_TOKEN"] == "${RECOMART_CATALOGUE_TOKEN:-}"
+@pytest.mark.parametrize("name", ["pipeline", "scheduler"])
+@pytest.mark.parametrize("variable", ["RECOMART_CATALOGUE_TOKEN", "RECOMART_WEBHOOK_URL", "RECOMART_WEBHOOK_ON"])
+def test_compose_passes_tokens_and_webhook_on(name: str, variable: str) -> None:
+    assert SERVICES[name]["environment"][variable] == f"${{{variable}:-}}"
 
 
-@pytest.mark.parametrize("name", ["mlflow", "api", "pipeline"])
+def test_compose_scheduler_is_the_schedule_command_beside_its_server() -> None:
+    scheduler = SERVICES["scheduler"]
+    assert scheduler["command"] == ["schedule", "--foreground"]
+    assert "schedule" in COMMANDS
+    assert scheduler["environment"]["PREFECT_API_URL"] == "http://prefect:4200/api"
+    assert scheduler["depends_on"]["prefect"] == {"condition": "service_healthy"}
+    assert programs.FLOW in scheduler["healthcheck"]["test"][-1]
+    calls_nobody = programs.prefect_environment(Settings.load(CHECKOUT, {}))
+    for variable in ("PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"):
+        assert SERVICES["prefect"]["environment"][variable] == calls_nobody[variable]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "api", "pipeline", "prefect", "scheduler"])
 def test_compose_build_targets_exist(name: str) -> None:
     build = SERVICES[name]["build"]
     assert build["dockerfile"] == "serving/Dockerfile"
