@@ -79,10 +79,12 @@ class Shop:
     def logs(self, run: str, until: str) -> list[str]:
         """The run's log, once a line of it begins with ``until``: lines arrive a while after the run's end."""
         deadline = time.monotonic() + 60
-        while not any(line.startswith(until) for line in (lines := self._logs(run))):
+        while True:
+            lines = self._logs(run)
+            if any(line.startswith(until) for line in lines):
+                return lines
             assert time.monotonic() < deadline, lines
             time.sleep(0.5)
-        return lines
 
     def _logs(self, run: str) -> list[str]:
         asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
