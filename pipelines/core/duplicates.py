@@ -18,7 +18,8 @@ def repeated(keys: NDArray[np.void]) -> NDArray[np.int64]:
     """
     low = np.sort(keys["low"])
     suspects = np.unique(low[1:][low[1:] == low[:-1]])
-    several = keys[np.isin(keys["low"], suspects)] if len(suspects) else keys[:0]
+    at = np.searchsorted(suspects, keys["low"])
+    several = keys[np.append(suspects, 0)[at] == keys["low"]]
     several = several[np.lexsort((several["place"], several["high"], several["low"]))]
     again = (several["low"][1:] == several["low"][:-1]) & (several["high"][1:] == several["high"][:-1])
     return np.sort(several["place"][1:][again])

@@ -70,11 +70,12 @@ class Assessor:
         assessed = self._run(rows)
         wrong = assessed["wrong"].to_numpy()
         refused = np.flatnonzero(wrong)
+        refused = refused[np.argsort(rows["line"].to_numpy()[refused])]
         kept = pa.array(wrong == 0)
         good = assessed.filter(kept)
         return Assessed(
             rows=len(raw),
-            good=self._good(good, rows.filter(kept), file),
+            good=self._good(good, rows, kept, file),
             bad=_bad(raw.take(refused), validation.explain(wrong[refused], self.reasons)),
             keys=_keys(good, file),
             reasons=(wrong[refused, None] >> np.arange(len(self.reasons)) & 1).sum(axis=0),
@@ -82,7 +83,7 @@ class Assessor:
         )
 
     def _run(self, rows: pa.Table) -> pa.Table:
-        """Assess on this thread's DuckDB; the statement depends on the file's columns only."""
+        """Assess on this thread's DuckDB, row by row of ``rows``; the statement depends on the file's columns only."""
         engine = self._engines
         if not hasattr(engine, "con"):
             engine.con, engine.statements = duckdb.connect(config={"threads": 1}), {}
@@ -95,8 +96,10 @@ class Assessor:
         engine.con.register("records", rows)
         assessed = engine.con.sql(engine.statements[names]).to_arrow_table()
         engine.con.unregister("records")
-        in_order = bool(np.all(np.diff(assessed["line"].to_numpy()) > 0))
-        return assessed if in_order else assessed.sort_by("line")
+        if np.array_equal(assessed["line"].to_numpy(), rows["line"].to_numpy()):
+            return assessed
+        at = pc.index_in(rows["line"], assessed["line"])  # the engine promises no order
+        return assessed.take(at)
 
     def _statement(self, schema: pa.Schema) -> str:
         records = ibis.table(ibis.Schema.from_pyarrow(schema), name="records")
@@ -104,13 +107,14 @@ class Assessor:
         assessment = ibis.to_sql(validation.assess(records, self._mapping, known), dialect="duckdb")
         return f"SELECT *, md5_number({Col.EVENT_ID}) AS id_hash FROM ({assessment})"
 
-    def _good(self, assessed: pa.Table, rows: pa.Table, file: int) -> pa.Table:
+    def _good(self, assessed: pa.Table, rows: pa.Table, kept: pa.BooleanArray, file: int) -> pa.Table:
         columns = {name: assessed[name] for name in (*EVENT_SCHEMA.names, IS_CANCELLATION)}
         columns[PLACE] = pc.add(assessed["line"], file * LINES)
         if self.from_log:
             shown = {TITLE: self._mapping.catalogue.title, LIST_PRICE: self._mapping.catalogue.price}
             for name, column in shown.items():
-                columns[name] = rows[validation.RAW + column] if column else pa.nulls(len(rows), pa.string())
+                nothing = pa.nulls(len(assessed), pa.string())
+                columns[name] = rows[validation.RAW + column].filter(kept) if column else nothing
         return pa.table(columns).cast(self.schema)
 
 

@@ -14,7 +14,7 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from pipelines.core.mapping import SourceMapping
-from pipelines.io.record_tables import LINE, Block, record_table
+from pipelines.io.record_tables import Block, record_table
 
 _BLOCK: Final = 16 << 20
 _MOST_LINES: Final = 50
@@ -130,7 +130,7 @@ def _parse(data: bytes, line: int, names: list[str], delimiter: str, last: bool)
     table = record_table(numbers, None, dict(zip(names, fields.columns, strict=True)))
     if broken:
         texts = record_table([at for at, _ in broken], [text for _, text in broken], {}, names)
-        table = pa.concat_tables([table, texts]).sort_by(LINE)
+        table = pa.concat_tables([table, texts])
     return table, len(data), lines
 
 

@@ -19,18 +19,11 @@ from pipelines.io import csv_records
 from pipelines.io.record_tables import UNREADABLE, Block, record_table
 
 
-def read(path: Path, mapping: SourceMapping) -> Iterator[pa.Table]:
-    """Read a file's records in order: ``line``, ``text`` and the file's columns, prefixed, all as text.
-
-    Raises:
-        DataQualityError: the file has no header, names a column twice or lacks one that the mapping requires.
-        InputError: the file is not what its name says.
-    """
-    return (block() for block in blocks(path, mapping))
-
-
 def blocks(path: Path, mapping: SourceMapping) -> Iterator[Block]:
-    """As ``read``, a block at a time, with the parsing left to whoever calls the block.
+    """A file's records block by block: ``line``, ``text`` and the file's columns, prefixed, all as text.
+
+    Blocks come in order, and so do a block's records but for those that can't be split, which come last. Whoever calls
+    a block does the parsing.
 
     Raises:
         DataQualityError: the file has no header, names a column twice or lacks one that the mapping requires.

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from pipelines.core.columns import Col
 from pipelines.core.duplicates import KEY, repeated
+from pipelines.io.parallel import ordered
 
 DAY_US: Final = 86_400_000_000
 _OPTIONS: Final = ipc.IpcWriteOptions(compression="lz4")
-_IDS_A_BUCKET: Final = 1 << 22
+_IDS_A_BUCKET: Final = 1 << 21
 
 
 class FileBatches:
@@ -120,7 +122,7 @@ class EventIds:
 
     def add(self, keys: NDArray[np.void]) -> None:
         """Add ids of dtype ``KEY``."""
-        bucket = (keys["low"] & np.uint64(len(self._files) - 1)).astype(np.int64)
+        bucket = (keys["low"] & np.uint64(len(self._files) - 1)).astype(np.uint16)  # which a radix sort takes
         order = np.argsort(bucket, kind="stable")
         ends = np.searchsorted(bucket[order], np.arange(len(self._files) + 1))
         for number, file in enumerate(self._files):
@@ -128,9 +130,10 @@ class EventIds:
 
     def repeated(self) -> NDArray[np.int64]:
         """The places of the rows whose id an earlier row has, sorted; closes the buckets."""
-        found = []
-        for file in self._files:
-            file.seek(0)
-            found.append(repeated(np.frombuffer(file.read(), KEY)))
-            file.close()
-        return np.sort(np.concatenate(found))
+        return np.sort(np.concatenate(list(ordered(partial(_repeated, file) for file in self._files))))
+
+
+def _repeated(bucket: IO[bytes]) -> NDArray[np.int64]:
+    with bucket:
+        bucket.seek(0)
+        return repeated(np.frombuffer(bucket.read(), KEY))

@@ -26,7 +26,9 @@ MAPPING = SourceMapping.parse(
 
 
 def rows(path: Path, mapping: SourceMapping = MAPPING) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for table in records.read(path, mapping) for row in table.to_pylist()]
+    return [
+        tuple(row.values()) for block in records.blocks(path, mapping) for row in block().sort_by("line").to_pylist()
+    ]
 
 
 def csv_file(folder: Path, content: str | bytes) -> Path:
