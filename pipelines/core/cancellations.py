@@ -72,7 +72,7 @@ def apply(rows: pa.Table, netted: pa.Table) -> tuple[pa.Array, pa.Array]:
     net_quantity = rows[Col.QUANTITY].to_numpy().copy()
     cancelled_at = np.full(len(rows), np.datetime64("NaT"), "datetime64[us]")
     if len(netted):
-        bought = np.flatnonzero(pc.equal(rows[Col.EVENT_TYPE], "purchase").to_numpy())
+        bought = np.flatnonzero(pc.equal(rows[Col.EVENT_TYPE], "purchase"))
         place = pc.index_in(rows[Col.EVENT_ID].take(bought), netted[Col.EVENT_ID].combine_chunks())
         touched = bought[place.is_valid().to_numpy()]
         found = netted.take(place.drop_null())

@@ -49,8 +49,7 @@ class Encodings:
     def apply(self, table: pa.Table) -> pa.Table:
         """Add ``<column>_code`` (int32) and ``<column>_scaled`` (float64; null where the number is) to ``table``."""
         for name, values in self.codes.items():
-            place = pc.index_in(table[name], pa.array(values, pa.string()))
-            table = table.append_column(f"{name}_code", pc.fill_null(pc.add(place, pa.scalar(1, pa.int32())), 0))
+            table = table.append_column(f"{name}_code", _codes(table[name], pa.array(values, pa.string())))
         for name, (mean, deviation) in self.scales.items():
             log = pc.log1p(table[name].cast(pa.float64()))
             table = table.append_column(f"{name}_scaled", pc.divide(pc.subtract(log, mean), deviation))
@@ -83,6 +82,16 @@ def fit(fitted_before: datetime, values: Mapping[str, Iterable[str | None]], sum
     """Encodings from what was seen before ``fitted_before``: the values of each CODED and the sums of each SCALED."""
     codes = {name: tuple(sorted({value for value in values[name] if value is not None})) for name in CODED}
     return Encodings(fitted_before, codes, {name: _scale(sums[name]) for name in SCALED})
+
+
+def _codes(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
+    """int32: each word's place in ``values``, from 1; 0 for others. A dictionary is looked up once for all its rows."""
+    if pa.types.is_dictionary(column.type):
+        chunks = [pc.take(pc.index_in(chunk.dictionary, values), chunk.indices) for chunk in column.chunks]
+        places = pa.chunked_array(chunks, pa.int32())
+    else:
+        places = pc.index_in(column, values)
+    return pc.fill_null(pc.add(places, pa.scalar(1, pa.int32())), 0)
 
 
 def _scale(sums: Sums) -> tuple[float, float]:

@@ -11,21 +11,14 @@ from pipelines.core.columns import BROWSING, Col
 from pipelines.core.repeats import DAY, MINUTE
 
 
-def user_days(rows: Table) -> Table:
-    """A hash ``h`` of the user and day of each browsing event."""
-    looks = rows.filter(rows[Col.EVENT_TYPE].isin(BROWSING))
-    return looks.select(h=_user_day(looks))
-
-
-def bots(rows: Table, suspects: Table, a_day: int, a_minute: int, hours: int) -> Table:
-    """(user_id, day) of users who browse like programs on that day (UTC), among the user-days ``suspects`` (``h``).
+def bots(rows: Table, a_day: int, a_minute: int, hours: int) -> Table:
+    """(user_id, day) of users who browse like programs on that day (UTC).
 
     More than ``a_day`` browsing events, more than ``a_minute`` within one minute of the clock, or some in at least
     ``hours`` of its 24 hours. The flag of a day reads that day alone, so it is known when the day is over.
     ``rows`` have ``second``, whole seconds since 1970; ``day`` is the number of days since.
     """
     looks = rows.filter(rows[Col.EVENT_TYPE].isin(BROWSING))
-    looks = looks.mutate(h=_user_day(looks)).semi_join(suspects, "h")
     minutes = looks.group_by(Col.USER_ID, day=looks.second // DAY, minute=looks.second // MINUTE).agg(looks=_.count())
     days = minutes.group_by(Col.USER_ID, "day").agg(
         looks=_.looks.sum(), busiest=_.looks.max(), hours=(_.minute // 60).nunique()
@@ -76,10 +69,6 @@ def outliers(rows: Table, medians: Table, highest: float, price_factor: float) -
     off = priced.filter((price > median * price_factor) | (price * price_factor < median)).select(rows.n)
     many = rows.filter(rows[Col.QUANTITY] > ibis.literal(highest, "float64")).select("n")
     return off.union(many, distinct=True)
-
-
-def _user_day(rows: Table) -> ibis.Value:
-    return ibis.struct({"user": rows[Col.USER_ID], "day": rows.second // DAY}).hash()
 
 
 def _quantile(counts: Mapping[int, int], share: float) -> int:

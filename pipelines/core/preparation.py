@@ -4,7 +4,6 @@ Events come in pieces, each a stretch of time; ``n`` is a row's place in the ord
 ``second`` its whole seconds since 1970 (UTC).
 """
 
-from datetime import datetime
 from typing import Final
 
 import ibis
@@ -57,24 +56,21 @@ def states(catalogue: Table) -> Table:
     )
 
 
-def in_force(states: Table, start: datetime, end: datetime) -> Table:
-    """The states that are in force at some time of [``start``, ``end``); ``alone`` where it is its item's only one."""
-    gone = states.until.fill_null(ibis.literal(end)) <= ibis.literal(start)
-    here = states.filter(~gone & (states.since < ibis.literal(end)))
+def in_force(states: Table, span: Table) -> Table:
+    """The states in force at some time of ``span`` (one row: start, end); ``alone`` where it is its item's only one.
+
+    Where it is, that state is the item's throughout: no need to look at the time of an event.
+    """
+    spanned = states.cross_join(span)
+    begun, gone = spanned.since < spanned.end, spanned.until.notnull() & (spanned.until <= spanned.start)
+    here = spanned.filter(begun & ~gone).select(states.columns)
     return here.mutate(alone=here.since.count().over(ibis.window(group_by=Col.ITEM_ID)) == 1)
 
 
 def states_at(rows: Table, states: Table) -> Table:
-    """(n, place) by ``n``: the item's state at the time of each event; null without one.
-
-    ``states`` are those ``in_force``. Most items have one: a plain join, at a quarter of the price of one by time.
-    """
-    several = states.filter(~states.alone)
-    plain = rows.anti_join(several, Col.ITEM_ID).left_join(states.filter(states.alone), Col.ITEM_ID)
-    changing = rows.semi_join(several, Col.ITEM_ID)
-    again = several.view()  # another name for the same rows: they are joined twice
-    timed = changing.asof_join(again, on=changing[Col.TIMESTAMP] >= again.since, predicates=Col.ITEM_ID)
-    return plain.select("n", "place").union(timed.select("n", "place")).order_by("n")
+    """(n, place): the item's state at the time of each event; null without one."""
+    joined = rows.asof_join(states, on=rows[Col.TIMESTAMP] >= states.since, predicates=Col.ITEM_ID)
+    return joined.select("n", "place")
 
 
 def covering(products: Table, unlisted: Table) -> Table:

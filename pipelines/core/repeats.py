@@ -7,6 +7,8 @@ from typing import Final
 
 import ibis
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 from ibis.expr.types import Table, Value
 
@@ -14,6 +16,7 @@ from pipelines.core.columns import BROWSING, Col
 
 MINUTE: Final = 60
 DAY: Final = 86_400
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 def fine_days(rows: Table) -> Table:
@@ -22,13 +25,6 @@ def fine_days(rows: Table) -> Table:
     In a log by the minute, equal rows are as likely two looks as one look sent twice, so nothing there is a repeat.
     """
     return rows.group_by(day=rows.second // DAY).agg(fine=(rows.second % MINUTE != 0).any()).filter(_.fine).drop("fine")
-
-
-def fingerprint(rows: Table, seconds: int) -> Table:
-    """(h, n) of each browsing event: a hash that is equal for events which repeat each other, and for few others."""
-    looks = rows.filter(rows[Col.EVENT_TYPE].isin(BROWSING))
-    most = {name: value for name, value in _same(looks, seconds).items() if name not in (Col.QUANTITY, Col.PRICE)}
-    return looks.select(h=ibis.struct(most).hash(), n=looks.n)
 
 
 def repeats(rows: Table, days: Table, seconds: int) -> Table:
@@ -43,11 +39,18 @@ def repeats(rows: Table, days: Table, seconds: int) -> Table:
     return looks.mutate(place=place).filter(_.place > 0).select("n")
 
 
-def frequent(hashes: np.ndarray, least: int) -> np.ndarray:
-    """The values that occur at least ``least`` times, ascending: what is worth a closer look."""
-    ordered = np.sort(hashes)
+def shared(least: int, *columns: np.ndarray) -> np.ndarray:
+    """bool [rows]: who is worth a closer look, rows whose whole numbers in ``columns`` are those of ``least`` rows.
+
+    They go by a hash: no such row is missed, and few others are taken.
+    """
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        mixed = (mixed ^ column.astype(np.uint64)) * _ODD
+    ordered = np.sort(mixed)
     last = ordered[least - 1 :]
-    return np.unique(last[ordered[: len(last)] == last])
+    found = np.unique(last[ordered[: len(last)] == last])
+    return np.asarray(pc.is_in(pa.array(mixed), pa.array(found)))
 
 
 def _same(rows: Table, seconds: int) -> dict[str, Value]:

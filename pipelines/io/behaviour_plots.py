@@ -128,8 +128,9 @@ def _start(period: int, unit: Unit) -> str:
     return str(np.datetime64(period * 7 - 3, "D"))
 
 
-def sparsity(occupancy: pd.DataFrame, users: int, items: int, pairs: int, sample: str) -> Figure:
+def sparsity(occupancy: pd.DataFrame, users: int, items: int, sample: str) -> Figure:
     """How full the matrix of users and items is: in all, and by how active they are (``user_bin``, ``item_bin``)."""
+    pairs = int(occupancy["pairs"].sum())
     bins = int(occupancy[["user_bin", "item_bin"]].max().max()) + 1
     cells = np.zeros((bins, bins))
     cells[occupancy["user_bin"], occupancy["item_bin"]] = occupancy["pairs"]

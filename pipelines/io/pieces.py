@@ -57,6 +57,11 @@ class Piece:
         chunks = self.rows[column].chunks
         return chunks[0].dictionary if chunks else pa.array([], pa.string())
 
+    def are(self, column: str, values: Sequence[str]) -> pa.Array:
+        """bool: which rows have one of ``values`` in the column."""
+        found = pc.is_in(self.names(column), pa.array(values))
+        return found.take(self.codes(column).combine_chunks())
+
     def seconds(self) -> pa.ChunkedArray:
         """int64: whole seconds since 1970 (UTC) of each row."""
         return _seconds(self.rows)

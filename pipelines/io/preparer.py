@@ -13,11 +13,20 @@ from ibis.expr.types import Table
 from numpy.typing import NDArray
 
 from pipelines.core import cancellations, encodings, flags, preparation, repeats
-from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA, UTC_US, Col
+from pipelines.core.columns import (
+    BROWSING,
+    CANCELLATION_SCHEMA,
+    EVENT_SCHEMA,
+    PREPARED_SCHEMA,
+    PRODUCT_SCHEMA,
+    UTC_US,
+    Col,
+)
 from pipelines.core.encodings import Encodings, Sums
 from pipelines.io import pieces
 from pipelines.io import preparer_tables as t
 from pipelines.io.duck import Engine, table
+from pipelines.io.parallel import ahead
 from pipelines.io.pieces import Day, Piece
 from pipelines.params import Prepare
 
@@ -25,6 +34,16 @@ FITTED: Final = [Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP, Col.DEVICE, Col.QUA
 """What the fit reads."""
 LOOKS: Final = [Col.USER_ID, Col.EVENT_TYPE, Col.TIMESTAMP]
 """What the flags of a whole day read."""
+NOWHERE: Final = -1
+"""In place of a state's: the catalogue has none of the item."""
+CHANGES: Final = -2
+"""The item has several in the piece: the time of the event decides."""
+
+IN_FORCE: Final = (
+    preparation.in_force(t.STATES, t.SPAN)
+    .inner_join(t.ITEMS, Col.ITEM_ID)
+    .select("place", "since", "alone", item_id=t.ITEMS.code)
+)
 
 
 class Preparer:
@@ -41,7 +60,8 @@ class Preparer:
             engine.read(name, validated / f"{name}.parquet")
         engine.keep("states", preparation.states(t.PRODUCTS))
         states = engine.run(t.STATES.order_by("place"))
-        self._category, self._list_price = (states[name].combine_chunks() for name in (Col.CATEGORY, "list_price"))
+        self._category = states[Col.CATEGORY].combine_chunks().dictionary_encode()
+        self._list_price = states["list_price"].combine_chunks()
         self._listed = states[Col.ITEM_ID].combine_chunks().unique()
         self._unlisted: dict[str, datetime] = {}
         self.counts: Counter[str] = Counter()
@@ -53,19 +73,18 @@ class Preparer:
         sums = dict.fromkeys(encodings.SCALED, Sums())
         bought: Counter[int] = Counter()
         prices = [t.PRICES.schema().to_pyarrow().empty_table()]
-        for group in pieces.groups([day for day in self._days if day.start < before], self._most):
-            for piece in pieces.pieces(group, self._most, FITTED):
-                self._open(piece)
-                place, price = self._catalogued(piece)
-                prices.append(_named(engine.run(flags.prices(t.ROWS)), Col.ITEM_ID, piece))
-                is_purchase = pc.equal(piece.text(Col.EVENT_TYPE), "purchase")
-                for entry in piece.rows[Col.QUANTITY].filter(is_purchase).value_counts().to_pylist():
-                    bought[entry["values"]] += entry["counts"]
-                sums[Col.PRICE] += Sums.of(price)
-                sums[Col.QUANTITY] += Sums.of(piece.rows[Col.QUANTITY])
-                values[Col.CATEGORY] |= set(self._category.take(place.unique()).to_pylist())
-                for name in (Col.EVENT_TYPE, Col.DEVICE):
-                    values[name] |= set(piece.rows[name].combine_chunks().unique().to_pylist())
+        training = [day for day in self._days if day.start < before]
+        for piece, _ in ahead(self._pieces(training, FITTED)):
+            place, price = self._catalogued(piece, self._open(piece))
+            prices.append(_named(engine.run(flags.prices(t.ROWS)), Col.ITEM_ID, piece))
+            is_purchase = piece.are(Col.EVENT_TYPE, ["purchase"])
+            for entry in piece.rows[Col.QUANTITY].filter(is_purchase).value_counts().to_pylist():
+                bought[entry["values"]] += entry["counts"]
+            sums[Col.PRICE] += Sums.of(price)
+            sums[Col.QUANTITY] += Sums.of(piece.rows[Col.QUANTITY])
+            values[Col.CATEGORY] |= set(self._category.take(place.unique()).to_pylist())
+            for name in (Col.EVENT_TYPE, Col.DEVICE):
+                values[name] |= set(piece.names(name).take(piece.codes(name).unique()).to_pylist())
         engine.know("prices", pa.concat_tables(prices))
         engine.keep("medians", flags.medians(t.PRICES))
         return encodings.fit(before, values, sums), flags.fence(bought, self._params.outliers.quantity_iqr)
@@ -73,6 +92,8 @@ class Preparer:
     def net(self) -> cancellations.Netting:
         """Net the cancellations against the purchases of the same users and items."""
         taken_back = self._engine.run(t.CANCELLATIONS)
+        if not len(taken_back):
+            return cancellations.net(taken_back, taken_back)
         pairs = t.CANCELLATIONS.select(Col.USER_ID, Col.ITEM_ID).distinct()
         bought = t.EVENTS.filter(t.EVENTS[Col.EVENT_TYPE] == "purchase").semi_join(pairs, [Col.USER_ID, Col.ITEM_ID])
         ordered = bought.select(CANCELLATION_SCHEMA.names).order_by(Col.TIMESTAMP, Col.EVENT_ID)
@@ -82,22 +103,25 @@ class Preparer:
         """The prepared interactions by time and event id, piece by piece."""
         self._engine.know("nobody", preparation.CARRIED.to_pyarrow().empty_table())
         self._engine.keep("carried", table("nobody", preparation.CARRIED))
-        for group in pieces.groups(self._days, self._most):
-            known = None
-            for piece in pieces.pieces(group, self._most, EVENT_SCHEMA.names):
-                if known is None:
-                    rows = sum(day.rows for day in group)
-                    known = self._days_of(piece if len(piece.rows) == rows else pieces.whole(group, LOOKS))
-                bots, fine = known
-                yield fitted.apply(self._prepared(piece, bots, fine, highest, netted)).cast(PREPARED_SCHEMA)
+        for piece, days in ahead(self._pieces(self._days, EVENT_SCHEMA.names)):
+            if days:
+                whole = len(piece.rows) == sum(day.rows for day in days)
+                bots, fine = self._days_of(piece if whole else pieces.whole(days, LOOKS))
+            yield fitted.apply(self._prepared(piece, bots, fine, highest, netted)).cast(PREPARED_SCHEMA)
+
+    def _pieces(self, days: Sequence[Day], columns: Sequence[str]) -> Iterator[tuple[Piece, list[Day]]]:
+        """The pieces of ``days``; with the first one of some whole days, these days."""
+        for group in pieces.groups(days, self._most):
+            for number, piece in enumerate(pieces.pieces(group, self._most, columns)):
+                yield piece, [] if number else group
 
     def _prepared(self, piece: Piece, bots: pa.Table, fine: pa.Table, highest: float, netted: pa.Table) -> pa.Table:
         """The piece's interactions before they are encoded."""
-        self._open(piece)
+        rows = self._open(piece)
         self._note_unlisted(piece)
-        place, price = self._catalogued(piece)
+        place, price = self._catalogued(piece, rows)
         net_quantity, cancelled_at = cancellations.apply(piece.rows, netted)
-        columns = {name: piece.text(name) if name in pieces.CODED else piece.rows[name] for name in EVENT_SCHEMA.names}
+        columns = {name: piece.rows[name] for name in EVENT_SCHEMA.names}
         columns |= {
             Col.SESSION_ID: self._sessions(piece),
             Col.PRICE: price,
@@ -108,29 +132,41 @@ class Preparer:
             Col.CANCELLED_AT: cancelled_at,
         }
         prepared = pa.table(columns)
-        repeated = self._are_repeats(piece, fine)
+        repeated = self._are_repeats(piece, rows, fine)
         if repeated.any():
             prepared = prepared.filter(pa.array(~repeated))
         self._count(prepared, int(repeated.sum()))
         return prepared
 
-    def _open(self, piece: Piece) -> None:
+    def _open(self, piece: Piece) -> pa.Table:
         """Let the expressions see ``piece``, and the states of the catalogue that are in force in it."""
         columns = {name: piece.rows[name] for name in t.ROWS.columns if name in piece.rows.column_names}
         columns |= {name: piece.codes(name) for name in (Col.USER_ID, Col.ITEM_ID) if name in columns}
         columns[Col.EVENT_TYPE] = piece.text(Col.EVENT_TYPE)
         columns |= {"second": piece.seconds(), "n": pa.array(np.arange(len(piece.rows)))}
-        self._engine.know("piece", pa.table(columns))
+        rows = pa.table({name: columns[name] for name in t.ROWS.columns if name in columns})
+        self._engine.know("piece", rows)
         names = piece.names(Col.ITEM_ID)
         self._engine.know("items", pa.table({Col.ITEM_ID: names, "code": np.arange(len(names), dtype=np.int32)}))
-        here = preparation.in_force(t.STATES, piece.start, piece.end).inner_join(t.ITEMS, Col.ITEM_ID)
-        self._engine.keep("here", here.select("place", "since", "alone", item_id=t.ITEMS.code))
+        span = [pa.array([moment], UTC_US) for moment in (piece.start, piece.end)]
+        self._engine.know("span", pa.table(span, t.SPAN.columns))
+        self._engine.keep("here", IN_FORCE)
+        return rows
 
-    def _catalogued(self, piece: Piece) -> tuple[pa.Array, pa.ChunkedArray]:
+    def _catalogued(self, piece: Piece, rows: pa.Table) -> tuple[pa.Array, pa.ChunkedArray]:
         """The place of each event's state of the catalogue, and its price as far as the log or that state know it."""
-        rows = t.ROWS.select("n", Col.ITEM_ID, Col.TIMESTAMP)
-        place = self._engine.run(preparation.states_at(rows, t.HERE))["place"].combine_chunks()
-        return place, pc.coalesce(piece.rows[Col.PRICE], self._list_price.take(place))
+        here = self._engine.run(t.HERE.select(Col.ITEM_ID, "place", "alone"))
+        code, place, alone = (column.to_numpy() for column in here.columns)
+        of_item = np.full(len(piece.names(Col.ITEM_ID)), NOWHERE)
+        of_item[code] = np.where(alone, place, CHANGES)
+        places = of_item[rows[Col.ITEM_ID].to_numpy()]
+        changing = places == CHANGES
+        if changing.any():
+            self._engine.know("changing", rows.select(t.CHANGING.columns).filter(pa.array(changing)))
+            found = self._engine.run(preparation.states_at(t.CHANGING, t.HERE))
+            places[found["n"].to_numpy()] = found["place"].to_numpy()
+        known = pa.array(places, mask=places == NOWHERE)
+        return known, pc.coalesce(piece.rows[Col.PRICE], self._list_price.take(known))
 
     def _sessions(self, piece: Piece) -> pa.Array:
         """The log's session ids, and ``<user>-<n>`` where it has none; tells the next piece where the count is."""
@@ -138,7 +174,7 @@ class Preparer:
         if not given.null_count:
             return given
         missing = given.is_null()
-        users = piece.text(Col.USER_ID).filter(missing)
+        users = piece.names(Col.USER_ID).take(piece.codes(Col.USER_ID).filter(missing))
         places = pa.array(np.flatnonzero(missing))
         self._engine.know(
             "without", pa.table([users, piece.rows[Col.TIMESTAMP].filter(missing), places], t.WITHOUT.columns)
@@ -151,14 +187,15 @@ class Preparer:
 
     def _days_of(self, group: Piece) -> tuple[pa.Table, pa.Table]:
         """The bots (user_id, day) of whole days, and which of these days know seconds."""
-        columns = [group.codes(Col.USER_ID), group.text(Col.EVENT_TYPE), group.seconds()]
-        self._engine.know("days", pa.table(columns, t.DAYS.columns))
-        bots = self._params.bots
-        hashes = self._engine.run(flags.user_days(t.DAYS))["h"].to_numpy()
-        suspects = repeats.frequent(hashes, min(bots.a_day + 1, bots.a_minute + 1, bots.hours))
-        self._engine.know("suspects", pa.table([suspects], t.SUSPECTS.columns))
-        found = _named(self._engine.run(flags.bots(t.DAYS, t.SUSPECTS, **bots.model_dump())), Col.USER_ID, group)
+        bots, second = self._params.bots, group.seconds()
+        days = pa.table([group.codes(Col.USER_ID), group.text(Col.EVENT_TYPE), second], t.DAYS.columns)
+        looks = days.filter(group.are(Col.EVENT_TYPE, BROWSING))
+        least = min(bots.a_day + 1, bots.a_minute + 1, bots.hours)
+        busy = repeats.shared(least, looks[Col.USER_ID].to_numpy(), looks["second"].to_numpy() // repeats.DAY)
+        self._engine.know("suspects", looks.filter(pa.array(busy)))
+        found = _named(self._engine.run(flags.bots(t.SUSPECTS, **bots.model_dump())), Col.USER_ID, group)
         self.counts["bot_user_days"] += len(found)
+        self._engine.know("days", days)
         return found, self._engine.run(repeats.fine_days(t.DAYS))
 
     def _are_bots(self, piece: Piece, bots: pa.Table) -> NDArray[np.bool_]:
@@ -173,16 +210,16 @@ class Preparer:
         self._engine.keep("usual", usual)
         return self._marked(piece, flags.outliers(t.ROWS, t.USUAL, highest, self._params.outliers.price_factor))
 
-    def _are_repeats(self, piece: Piece, fine: pa.Table) -> NDArray[np.bool_]:
+    def _are_repeats(self, piece: Piece, rows: pa.Table, fine: pa.Table) -> NDArray[np.bool_]:
         """Which events repeat an earlier one."""
-        seconds = self._params.repeat_seconds
-        if not seconds:
+        if not (seconds := self._params.repeat_seconds):
             return _none(piece)
-        prints = self._engine.run(repeats.fingerprint(t.ROWS, seconds))
-        twice = pc.is_in(prints["h"], pa.array(repeats.frequent(prints["h"].to_numpy(), 2)))
-        self._engine.know("likely", prints.filter(twice).select(["n"]))
+        looks = rows.select([Col.USER_ID, Col.ITEM_ID, "second", "n"]).filter(piece.are(Col.EVENT_TYPE, BROWSING))
+        user, item, second, place = (column.to_numpy() for column in looks.columns)
+        twice = repeats.shared(2, user, item, second // seconds)
+        self._engine.know("likely", rows.take(pa.array(place[twice])))
         self._engine.know("fine", fine)
-        return self._marked(piece, repeats.repeats(t.ROWS.semi_join(t.LIKELY, "n"), t.FINE, seconds))
+        return self._marked(piece, repeats.repeats(t.LIKELY, t.FINE, seconds))
 
     def _marked(self, piece: Piece, places: Table) -> NDArray[np.bool_]:
         """bool [rows]: the events whose ``n`` is in ``places``."""

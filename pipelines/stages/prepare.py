@@ -27,7 +27,7 @@ ENCODINGS: Final = Path("data/processed/encodings.json")
 PLOTS: Final = Path("data/processed/eda")
 REPORT: Final = Path("data/reports/preparation.json")
 
-PIECE: Final = 2_000_000
+PIECE: Final = 1_000_000
 """Events in memory at a time, about. What comes out doesn't depend on it."""
 
 

@@ -14,9 +14,7 @@ def tables() -> Tables:
 
 
 def bots(tables: Tables, *events: dict[str, object]) -> list[tuple[str, int]]:
-    piece = tables.piece(*events)
-    everybody = flags.user_days(piece).distinct()
-    found = tables.rows(flags.bots(piece, everybody, **LIMITS))
+    found = tables.rows(flags.bots(tables.piece(*events), **LIMITS))
     return sorted((row["user_id"], row["day"]) for row in found)
 
 

@@ -55,8 +55,9 @@ def test_carry_keeps_those_who_did_nothing(tables: Tables) -> None:
 def at(tables: Tables, products: list[dict[str, Any]], *events: dict[str, Any]) -> list[str | None]:
     """The category of each event's state, over a piece from January 2nd to 6th."""
     states = preparation.states(tables.known("products", products, PRODUCT_SCHEMA))
-    here = preparation.in_force(states, datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 7, tzinfo=UTC))
-    places = [row["place"] for row in tables.rows(preparation.states_at(tables.piece(*events), here))]
+    span = {"start": datetime(2026, 1, 2, tzinfo=UTC), "end": datetime(2026, 1, 7, tzinfo=UTC)}
+    here = preparation.in_force(states, tables.known("span", [span], dict.fromkeys(span, "timestamp('UTC', 6)")))
+    places = [row["place"] for row in tables.rows(preparation.states_at(tables.piece(*events), here).order_by("n"))]
     categories = {row["place"]: row["category"] for row in tables.rows(states)}
     return [None if place is None else categories[place] for place in places]
 

@@ -48,13 +48,15 @@ def test_day_with_one_odd_second_knows_seconds(tables: Tables) -> None:
     assert tables.rows(repeats.fine_days(tables.piece(event(0), event(61), other_day))) == [{"day": DAY}]
 
 
-def test_fingerprint_is_equal_for_repeats(tables: Tables) -> None:
-    piece = tables.piece(event(5), event(5), event(5, item="b"), event(5, kind="purchase"))
-    prints = {row["n"]: row["h"] for row in tables.rows(repeats.fingerprint(piece, 1))}
-    assert prints[0] == prints[1] != prints[2]
-    assert 3 not in prints
+@pytest.mark.parametrize(("least", "rows"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 2, 4]), (3, [0, 2, 4]), (4, [])])
+def test_shared_finds_rows_of_equal_numbers(least: int, rows: list[int]) -> None:
+    first, second = np.array([7, 3, 7, 7, 7, 8]), np.array([1, 2, 1, 2, 1, 1])
+    second[1] = 2
+    first[3] = 3  # rows: (7, 1) three times, (3, 2) twice, (8, 1) once
+    found = repeats.shared(least, first, second)
+    assert np.flatnonzero(found).tolist() == sorted(rows + ([3] if least == 2 else []))
 
 
-@pytest.mark.parametrize(("least", "found"), [(1, [1, 2, 3]), (2, [2, 3]), (3, [3]), (4, []), (9, [])])
-def test_frequent(least: int, found: list[int]) -> None:
-    assert repeats.frequent(np.array([3, 2, 3, 1, 2, 3]), least).tolist() == found
+def test_shared_of_fewer_rows_than_asked_for_is_nobody() -> None:
+    assert repeats.shared(5, np.array([1, 1])).tolist() == [False, False]
+    assert repeats.shared(2, np.array([], np.int64)).tolist() == []
