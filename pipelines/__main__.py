@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "replay": "pipelines.commands.replay",
     "withdraw": "pipelines.commands.withdraw",
     "products": "pipelines.commands.products",
+    "export": "pipelines.commands.export",
     "materialize": "pipelines.commands.materialize",
     "up": "pipelines.commands.up",
     "down": "pipelines.commands.down",
