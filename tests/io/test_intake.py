@@ -14,19 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.core.errors import InputError
-from pipelines.core.mapping import SourceMapping
 from pipelines.io import intake
+from tests.io.tiny import MAPPING
 
-MAPPING = SourceMapping.parse(
-    {
-        "name": "tiny",
-        "columns": {"user_id": "u", "item_id": "i"},
-        "event_type": {"constant": "view"},
-        "timestamp": {"column": "t"},
-        "catalogue": {"from": "api"},
-    },
-    "tiny.yaml",
-)
 HEADER = b"u,i,t\n"
 ROWS = b"".join(b"user%d,item,2026-01-01\n" % n for n in range(5000))
 

@@ -12,17 +12,7 @@ import pytest
 from pipelines.core.errors import DataQualityError, InputError
 from pipelines.core.mapping import SourceMapping
 from pipelines.io import csv_records, records
-
-MAPPING = SourceMapping.parse(
-    {
-        "name": "tiny",
-        "columns": {"user_id": "u", "item_id": "i"},
-        "event_type": {"constant": "view"},
-        "timestamp": {"column": "t"},
-        "catalogue": {"from": "api"},
-    },
-    "tiny.yaml",
-)
+from tests.io.tiny import MAPPING
 
 
 def rows(path: Path, mapping: SourceMapping = MAPPING) -> list[tuple[Any, ...]]:
