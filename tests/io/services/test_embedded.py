@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import redis
 
+from pipelines.core.errors import MAY_PASS
 from pipelines.io import services
 from pipelines.io.services import Status, placement, processes
 from pipelines.settings import SERVICES_FILE, Settings, read_env_file
@@ -148,7 +149,7 @@ def test_up_repairs_and_moves(checkout: Path, command: Command) -> None:
     services.stop_all(checkout)
     (pid_file.parent / "PG_VERSION").write_text("17\n")
     refused = command("up")
-    assert refused.returncode == 1
+    assert refused.returncode == MAY_PASS
     assert f"{pid_file.parent} was made by Postgres 17, this is 18: move it away" in refused.stderr
 
 
@@ -201,7 +202,7 @@ def small_disk(checkout: Path) -> Iterator[Path]:
 
 def test_up_on_a_full_disk_says_so(small_disk: Path, command: Command) -> None:
     done = command("up")
-    assert done.returncode == 1
+    assert done.returncode == MAY_PASS
     assert done.stderr.splitlines()[-1].startswith(f"up: no space left on the disk of {small_disk}/services: free some")
     assert not list((small_disk / "services").glob("*postgres*"))
 
@@ -240,7 +241,7 @@ def test_up_with_named_servers_checks_them(checkout: Path, command: Command) -> 
 
 def test_up_with_a_named_server_that_does_not_answer_says_how_to_go_on(command: Command) -> None:
     done = command("up", POSTGRES_HOST="127.0.0.1", POSTGRES_PORT="1")
-    assert done.returncode == 1
+    assert done.returncode == MAY_PASS
     assert "Connection refused" in done.stderr
     assert "(POSTGRES_HOST names 127.0.0.1:1/recomart; unset it to have an embedded server started instead)" in (
         done.stderr
