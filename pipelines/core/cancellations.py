@@ -67,12 +67,15 @@ def net(purchases: pa.Table, cancellations: pa.Table) -> Netting:
     return Netting(pa.Table.from_arrays(columns, schema=NETTED_SCHEMA), counts)
 
 
-def apply(rows: pa.Table, netted: pa.Table) -> tuple[pa.Array, pa.Array]:
-    """``net_quantity`` and ``cancelled_at`` of each row, from the ``purchases`` of a ``Netting``."""
+def apply(rows: pa.Table, purchases: pa.Array, netted: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """``net_quantity`` and ``cancelled_at`` of each row, from the ``purchases`` of a ``Netting``.
+
+    ``purchases``: bool, which rows are; no other is looked up.
+    """
     net_quantity = rows[Col.QUANTITY].to_numpy().copy()
     cancelled_at = np.full(len(rows), np.datetime64("NaT"), "datetime64[us]")
     if len(netted):
-        bought = np.flatnonzero(pc.equal(rows[Col.EVENT_TYPE], "purchase"))
+        bought = np.flatnonzero(purchases)
         place = pc.index_in(rows[Col.EVENT_ID].take(bought), netted[Col.EVENT_ID].combine_chunks())
         touched = bought[place.is_valid().to_numpy()]
         found = netted.take(place.drop_null())

@@ -87,11 +87,13 @@ def fit(fitted_before: datetime, values: Mapping[str, Iterable[str | None]], sum
 def _codes(column: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
     """int32: each word's place in ``values``, from 1; 0 for others. A dictionary is looked up once for all its rows."""
     if pa.types.is_dictionary(column.type):
-        chunks = [pc.take(pc.index_in(chunk.dictionary, values), chunk.indices) for chunk in column.chunks]
-        places = pa.chunked_array(chunks, pa.int32())
-    else:
-        places = pc.index_in(column, values)
-    return pc.fill_null(pc.add(places, pa.scalar(1, pa.int32())), 0)
+        chunks = [_places(chunk.dictionary, values).take(chunk.indices) for chunk in column.chunks]
+        return pc.fill_null(pa.chunked_array(chunks, pa.int32()), 0)
+    return _places(column, values)
+
+
+def _places(words: Any, values: pa.Array) -> Any:
+    return pc.fill_null(pc.add(pc.index_in(words, values), pa.scalar(1, pa.int32())), 0)
 
 
 def _scale(sums: Sums) -> tuple[float, float]:

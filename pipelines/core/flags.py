@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import ibis
+import numpy as np
 from ibis import _
 from ibis.expr.types import Table
 
@@ -59,16 +60,15 @@ def fence(quantities: Mapping[int, int], iqr: float) -> float:
     return high * max(high / low, 2.0) ** iqr
 
 
-def outliers(rows: Table, medians: Table, highest: float, price_factor: float) -> Table:
-    """``n`` of each event of more than ``highest`` pieces, or whose own price is off its item's median.
+def outliers(
+    quantity: np.ndarray, price: np.ndarray, median: np.ndarray, highest: float, price_factor: float
+) -> np.ndarray:
+    """bool [rows]: events of more than ``highest`` pieces, or whose own price is off their item's median.
 
-    Off is by more than a factor of ``price_factor``, up or down; an item without a median has no such price.
+    Off is by more than a factor of ``price_factor``, up or down. NaN is no price, or no median: nothing to be off.
     """
-    price, median = rows[Col.PRICE], medians.median
-    priced = rows.inner_join(medians, Col.ITEM_ID)
-    off = priced.filter((price > median * price_factor) | (price * price_factor < median)).select(rows.n)
-    many = rows.filter(rows[Col.QUANTITY] > ibis.literal(highest, "float64")).select("n")
-    return off.union(many, distinct=True)
+    off = (price > median * price_factor) | (price * price_factor < median)
+    return np.asarray(off | (quantity > highest))
 
 
 def _quantile(counts: Mapping[int, int], share: float) -> int:

@@ -52,9 +52,14 @@ class Engine:
         self._con.execute(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
 
 
-@lru_cache(maxsize=64)
 def _sql(expression: Table) -> str:
-    return str(ibis.to_sql(expression, dialect="duckdb"))
+    return _compiled(expression.op())
+
+
+@lru_cache(maxsize=64)
+def _compiled(operation: Any) -> str:
+    """Equal operations compare equal; the expressions around them don't."""
+    return str(ibis.to_sql(operation.to_expr(), dialect="duckdb"))
 
 
 def table(name: str, columns: Any) -> Table:

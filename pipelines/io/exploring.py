@@ -15,7 +15,7 @@ from pipelines.io import behaviour_plots, eda_plots, files, plots
 from pipelines.io.duck import Engine, table
 from pipelines.io.parallel import ahead
 
-SAMPLE: Final = 2_000_000
+SAMPLE: Final = 1_000_000
 """Rows above which the plots of users look at a share of all users, always the same ones."""
 WEEKS: Final = 20
 """A log of more weeks shows its cohorts by month."""

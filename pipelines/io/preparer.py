@@ -82,11 +82,11 @@ class Preparer:
                 bought[entry["values"]] += entry["counts"]
             sums[Col.PRICE] += Sums.of(price)
             sums[Col.QUANTITY] += Sums.of(piece.rows[Col.QUANTITY])
-            values[Col.CATEGORY] |= set(self._category.take(place.unique()).to_pylist())
+            values[Col.CATEGORY] |= _seen(self._category, place)
             for name in (Col.EVENT_TYPE, Col.DEVICE):
-                values[name] |= set(piece.names(name).take(piece.codes(name).unique()).to_pylist())
+                values[name] |= _seen(piece.names(name), piece.codes(name))
         engine.know("prices", pa.concat_tables(prices))
-        engine.keep("medians", flags.medians(t.PRICES))
+        self._medians = engine.run(flags.medians(t.PRICES))
         return encodings.fit(before, values, sums), flags.fence(bought, self._params.outliers.quantity_iqr)
 
     def net(self) -> cancellations.Netting:
@@ -115,12 +115,14 @@ class Preparer:
             for number, piece in enumerate(pieces.pieces(group, self._most, columns)):
                 yield piece, [] if number else group
 
-    def _prepared(self, piece: Piece, bots: pa.Table, fine: pa.Table, highest: float, netted: pa.Table) -> pa.Table:
+    def _prepared(
+        self, piece: Piece, bots: pa.Table, fine: NDArray[np.int64], highest: float, netted: pa.Table
+    ) -> pa.Table:
         """The piece's interactions before they are encoded."""
         rows = self._open(piece)
         self._note_unlisted(piece)
         place, price = self._catalogued(piece, rows)
-        net_quantity, cancelled_at = cancellations.apply(piece.rows, netted)
+        net_quantity, cancelled_at = cancellations.apply(piece.rows, piece.are(Col.EVENT_TYPE, ["purchase"]), netted)
         columns = {name: piece.rows[name] for name in EVENT_SCHEMA.names}
         columns |= {
             Col.SESSION_ID: self._sessions(piece),
@@ -185,18 +187,17 @@ class Preparer:
         made = pc.binary_join_element_wise(users, numbers, "-").combine_chunks()
         return pc.replace_with_mask(given, missing, made)
 
-    def _days_of(self, group: Piece) -> tuple[pa.Table, pa.Table]:
-        """The bots (user_id, day) of whole days, and which of these days know seconds."""
-        bots, second = self._params.bots, group.seconds()
-        days = pa.table([group.codes(Col.USER_ID), group.text(Col.EVENT_TYPE), second], t.DAYS.columns)
+    def _days_of(self, group: Piece) -> tuple[pa.Table, NDArray[np.int64]]:
+        """The bots (user_id, day) of whole days, and those of these days that know seconds."""
+        bots = self._params.bots
+        days = pa.table([group.codes(Col.USER_ID), group.rows[Col.EVENT_TYPE], group.seconds()], t.LOOKS.columns)
         looks = days.filter(group.are(Col.EVENT_TYPE, BROWSING))
         least = min(bots.a_day + 1, bots.a_minute + 1, bots.hours)
         busy = repeats.shared(least, looks[Col.USER_ID].to_numpy(), looks["second"].to_numpy() // repeats.DAY)
-        self._engine.know("suspects", looks.filter(pa.array(busy)))
-        found = _named(self._engine.run(flags.bots(t.SUSPECTS, **bots.model_dump())), Col.USER_ID, group)
+        self._engine.know("looks", looks.filter(pa.array(busy)).cast(t.LOOKS.schema().to_pyarrow()))
+        found = _named(self._engine.run(flags.bots(t.LOOKS, **bots.model_dump())), Col.USER_ID, group)
         self.counts["bot_user_days"] += len(found)
-        self._engine.know("days", days)
-        return found, self._engine.run(repeats.fine_days(t.DAYS))
+        return found, repeats.fine_days(days["second"].to_numpy())
 
     def _are_bots(self, piece: Piece, bots: pa.Table) -> NDArray[np.bool_]:
         """Which events are of a user's day as a bot."""
@@ -206,11 +207,17 @@ class Preparer:
 
     def _are_outliers(self, piece: Piece, highest: float) -> NDArray[np.bool_]:
         """Which events have a quantity above ``highest``, or a price that is not the item's."""
-        usual = t.MEDIANS.inner_join(t.ITEMS, Col.ITEM_ID).select(item_id=t.ITEMS.code, median=t.MEDIANS.median)
-        self._engine.keep("usual", usual)
-        return self._marked(piece, flags.outliers(t.ROWS, t.USUAL, highest, self._params.outliers.price_factor))
+        place = pc.index_in(piece.names(Col.ITEM_ID), self._medians[Col.ITEM_ID].combine_chunks())
+        usual = self._medians["median"].combine_chunks().take(place).to_numpy(zero_copy_only=False)
+        return flags.outliers(
+            piece.rows[Col.QUANTITY].to_numpy(),
+            piece.rows[Col.PRICE].to_numpy(),
+            usual[piece.codes(Col.ITEM_ID).to_numpy()],
+            highest,
+            self._params.outliers.price_factor,
+        )
 
-    def _are_repeats(self, piece: Piece, rows: pa.Table, fine: pa.Table) -> NDArray[np.bool_]:
+    def _are_repeats(self, piece: Piece, rows: pa.Table, fine: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which events repeat an earlier one."""
         if not (seconds := self._params.repeat_seconds):
             return _none(piece)
@@ -218,7 +225,7 @@ class Preparer:
         user, item, second, place = (column.to_numpy() for column in looks.columns)
         twice = repeats.shared(2, user, item, second // seconds)
         self._engine.know("likely", rows.take(pa.array(place[twice])))
-        self._engine.know("fine", fine)
+        self._engine.know("fine", pa.table([fine], t.FINE.columns))
         return self._marked(piece, repeats.repeats(t.LIKELY, t.FINE, seconds))
 
     def _marked(self, piece: Piece, places: Table) -> NDArray[np.bool_]:
@@ -251,6 +258,12 @@ class Preparer:
         self.counts["interactions"] += len(prepared)
         for name in (Col.IS_BOT, Col.IS_OUTLIER):
             self.counts[name] += pc.sum(prepared[name]).as_py() or 0
+
+
+def _seen(names: pa.Array, places: pa.Array | pa.ChunkedArray) -> set[str | None]:
+    """The ``names`` at ``places``, each once."""
+    found = np.flatnonzero(np.bincount(places.drop_null().to_numpy(), minlength=1))
+    return set(names.take(pa.array(found)).to_pylist()) if len(names) else set()
 
 
 def _none(piece: Piece) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Within a piece users and items are codes: places in the dictionaries of that pie
 
 from typing import Final
 
-from pipelines.core import flags, preparation
+from pipelines.core import preparation
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.io.duck import table
 
@@ -21,8 +21,7 @@ LIKELY: Final = table("likely", ROWS.schema())
 WITHOUT: Final = table("without", {Col.USER_ID: "string", Col.TIMESTAMP: TIME, "n": "int64"})
 CARRIED: Final = table("carried", preparation.CARRIED)
 NUMBERED: Final = table("numbered", preparation.sessions(WITHOUT, CARRIED, 1).schema())
-DAYS: Final = table("days", {Col.USER_ID: "int32", Col.EVENT_TYPE: "string", "second": "int64"})
-SUSPECTS: Final = table("suspects", DAYS.schema())
+LOOKS: Final = table("looks", {Col.USER_ID: "int32", Col.EVENT_TYPE: "string", "second": "int64"})
 BOTS: Final = table("bots", {Col.USER_ID: "int32", "day": "int64"})
 FINE: Final = table("fine", {"day": "int64"})
 PRODUCTS: Final = table("products", PRODUCT_SCHEMA)
@@ -33,7 +32,5 @@ ITEMS: Final = table("items", {Col.ITEM_ID: "string", "code": "int32"})
 CHANGING: Final = table("changing", {Col.ITEM_ID: "int32", Col.TIMESTAMP: TIME, "n": "int64"})
 HERE: Final = table("here", {Col.ITEM_ID: "int32", "place": "int64", "since": TIME, "alone": "boolean"})
 PRICES: Final = table("prices", {Col.ITEM_ID: "string", Col.PRICE: "float64", "count": "int64"})
-MEDIANS: Final = table("medians", flags.medians(PRICES).schema())
-USUAL: Final = table("usual", {Col.ITEM_ID: "int32", "median": "float64"})
 EVENTS: Final = table("events", EVENT_SCHEMA)
 CANCELLATIONS: Final = table("cancellations", CANCELLATION_SCHEMA)

@@ -73,6 +73,7 @@ def test_apply_leaves_everything_else_as_it_was() -> None:
         for n, kind in kinds.items()
     ]
     netted = cancellations.net(table(("4", 1, 4), ("2", 2, 2)), table(("c", 3, 3))).purchases
-    net_quantity, cancelled_at = cancellations.apply(pa.Table.from_pylist(rows, EVENT_SCHEMA), netted)
+    events = pa.Table.from_pylist(rows, EVENT_SCHEMA)
+    net_quantity, cancelled_at = cancellations.apply(events, pa.array([True, True, False, True]), netted)
     assert net_quantity.to_pylist() == [1, 0, 3, 3]
     assert cancelled_at.to_pylist() == [None, day(3), None, None]

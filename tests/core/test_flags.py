@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from pipelines.core import flags
@@ -71,18 +72,27 @@ def test_fence_of_nothing_is_none() -> None:
     assert flags.fence({}, 3) == math.inf
 
 
-def test_outliers(tables: Tables) -> None:
-    piece = tables.piece(
-        event(0, quantity=8),
-        event(0, quantity=9),
-        event(0, price=100.0),
-        event(0, price=101.0),
-        event(0, price=1.0),
-        event(0, price=0.9),
-        event(0, price=0.9, quantity=9),
-        event(0, item="new", price=1e6),
-        event(0, price=None),
-    )
-    usual = tables.known("usual", [{"item_id": "a", "median": 10.0}], {"item_id": "string", "median": "float64"})
-    assert sorted(row["n"] for row in tables.rows(flags.outliers(piece, usual, 8.0, 10.0))) == [1, 3, 5, 6]
-    assert sorted(row["n"] for row in tables.rows(flags.outliers(piece, usual, math.inf, 10.0))) == [3, 5, 6]
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "median", "found"),
+    [
+        (8, NAN, 10, False),
+        (9, NAN, NAN, True),
+        (1, 100, 10, False),
+        (1, 101, 10, True),
+        (1, 1, 10, False),
+        (1, 0.9, 10, True),
+        (9, 0.9, 10, True),
+        (1, 1e6, NAN, False),
+        (1, NAN, 10, False),
+    ],
+)
+def test_outliers(quantity: int, price: float, median: float, found: bool) -> None:
+    assert flags.outliers(np.array([quantity]), np.array([price]), np.array([median]), 8.0, 10.0).tolist() == [found]
+
+
+def test_no_fence_stops_no_quantity() -> None:
+    found = flags.outliers(np.array([10**6]), np.array([NAN]), np.array([NAN]), math.inf, 10.0)
+    assert found.tolist() == [False]

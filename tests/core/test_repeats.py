@@ -38,14 +38,12 @@ def test_wider_stretch_is_that_of_the_clock(tables: Tables) -> None:
 
 
 def test_log_by_the_minute_has_no_repeats(tables: Tables) -> None:
-    by_minute = tables.piece(event(0), event(60), event(60))
-    assert tables.rows(repeats.fine_days(by_minute)) == []
+    assert repeats.fine_days(np.array([0, 60, 60]) + DAY * 86_400).tolist() == []
     assert repeated(tables, event(60), event(60), days=()) == []
 
 
-def test_day_with_one_odd_second_knows_seconds(tables: Tables) -> None:
-    other_day = event(24 * 3600)
-    assert tables.rows(repeats.fine_days(tables.piece(event(0), event(61), other_day))) == [{"day": DAY}]
+def test_day_with_one_odd_second_knows_seconds() -> None:
+    assert repeats.fine_days(np.array([0, 61, 86_400]) + DAY * 86_400).tolist() == [DAY]
 
 
 @pytest.mark.parametrize(("least", "rows"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 1, 2, 4]), (3, [0, 2, 4]), (4, [])])
