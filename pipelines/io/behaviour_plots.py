@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipelines.core.exploration import MINUTES, STEPS, Unit
 from pipelines.io.plots import COLOURS, THOUSANDS, panels
@@ -45,6 +45,7 @@ def _steps(axis: Axes, counts: pd.Series, who: str) -> None:
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     axis.set_xlim(0, reached[0] * 1.45)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set(xlabel=who)
 
@@ -59,6 +60,7 @@ def repeat_purchases(orders: pd.DataFrame, gaps: pd.DataFrame, sample: str) -> F
     left.invert_yaxis()
     left.grid(axis="y", visible=False)
     left.set_xlim(0, users[0] * 1.3)
+    left.xaxis.set_major_locator(MaxNLocator(5))
     left.xaxis.set_major_formatter(THOUSANDS)
     left.set(title="Users by their number of purchases (sessions)", xlabel="users")
     weeks = gaps["n"].groupby(np.minimum(gaps["days"] // 7, 26)).sum()

@@ -40,6 +40,7 @@ def _activity(axis: Axes, counts: pd.DataFrame, who: str, sample: str) -> None:
     axis.hist(counts["events"], bins=edges.tolist(), weights=counts["n"], color="#5c80bc", edgecolor="white")
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(THOUSANDS)
+    axis.yaxis.set_major_formatter(THOUSANDS)
     total = counts["n"].sum()
     median = counts["events"].to_numpy()[np.searchsorted(counts["n"].cumsum(), total / 2)]
     axis.axvline(median, color="#c8553d", linestyle="--", label=f"median {median:,.0f}")

@@ -52,7 +52,7 @@ def _plots(engine: Engine, rows: int) -> Iterator[tuple[str, Callable[[], Figure
         return engine.run(expression).to_pandas()
 
     one_in = -(-rows // SAMPLE)
-    sample = "" if one_in == 1 else f" of one user in {one_in}"
+    sample = "" if one_in == 1 else f", one user in {one_in}"
     hourly = frame(explore.hourly(PREPARED))
     yield "activity_over_time", partial(eda_plots.activity_over_time, hourly)
     yield "hour_by_weekday", partial(eda_plots.hour_by_weekday, hourly)

@@ -61,6 +61,15 @@ def test_features_are_the_same_rows_in_small_row_groups(root: Settings, monkeypa
     assert max(file.num_row_groups for file in cut.values()) == 2
 
 
+def test_features_leave_out_bots(root: Settings) -> None:
+    log = random_events(seed=4, n=200)
+    features.run(prepared(root, log, ITEMS))
+    without = contents(root.root)
+    robot = [event("robot", "i0", "view", n / 20) | {"is_bot": True, "event_id": f"r{n:05}"} for n in range(900)]
+    features.run(prepared(root, [*log, *robot], ITEMS))
+    assert contents(root.root) == without
+
+
 def test_features_of_no_events_say_so(root: Settings) -> None:
     with pytest.raises(InputError, match="no events"):
         features.run(prepared(root, [], ITEMS))
