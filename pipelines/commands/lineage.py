@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -104,8 +105,7 @@ def _describe_file(path: Path, found: dict[str, Any]) -> Iterator[str]:
     yield f"{path}: sha256 {found['sha256']}"
     for entry in found["lake"]:
         yield f"in the lake   {entry['path']}, from {entry['source']}, arrived {entry['ingested_at']}"
-        withdrawn = "withdrawn" not in entry
-        yield f"  now         {_rows(entry['now']) if withdrawn else 'withdrawn ' + entry['withdrawn']}"
+        yield f"  now         {_rows(entry['now']) if 'now' in entry else 'withdrawn ' + entry['withdrawn']}"
     if not found["lake"]:
         yield "not in the lake"
     for one in found["versions"]:
@@ -145,5 +145,9 @@ def _rows(fate: dict[str, Any]) -> str:
 
 
 def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
+    try:
+        for line in lines:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
