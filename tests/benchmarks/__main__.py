@@ -1,4 +1,4 @@
-"""``make bench``: run the measurements and print them; ``python -m tests.benchmarks feast serving`` runs some.
+"""``make bench``: run the measurements and print them; ``python -m tests.benchmarks historical serving`` runs some.
 
 ``lake-10m`` and ``lake-100m`` run only when they are named.
 """
@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.settings import Settings
-from tests.benchmarks import feast_stores, lake, pipeline, serving
+from tests.benchmarks import feast_historical, feast_online, lake, pipeline, serving
 from tests.conftest import pipelines
 
 SUITES = {
     "lake": partial(lake.run, events=1_000_000),
-    "feast": feast_stores.run,
+    "historical": feast_historical.run,
+    "online": feast_online.run,
     "pipeline": pipeline.run,
     "serving": serving.run,
 }
