@@ -7,7 +7,7 @@ a batch become one buffer of HSET commands without a Python object for each valu
 else are inherited.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -25,6 +25,8 @@ from feast.repo_config import RepoConfig
 from feast.utils import _columns_to_proto_values
 from feast.value_type import ValueType
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+
+from feature_repo.stores.redis_read import Columns, Read
 
 ROWS_AT_ONCE: Final = 10_000
 
@@ -62,6 +64,10 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
                 raise
             finally:
                 pool.release(connection)
+
+    def read_columns(self, config: RepoConfig, reads: Sequence[Read]) -> list[Columns]:
+        """Newest values of many entities of several views, in one round trip; the answers in the order of ``reads``."""
+        raise NotImplementedError
 
     def retain(self, config: RepoConfig, view: FeatureView, entities: pa.Table) -> int:
         """Delete the view's values of every entity that isn't in ``entities`` (join keys); return how many went."""
