@@ -21,7 +21,7 @@ def connect(memory: str = "3GB", threads: int | None = None) -> Any:
         memory: what DuckDB may use before it spills; buffers outside its control come on top.
         threads: worker threads; all processors where it is None. Results don't depend on it.
     """
-    return ibis.duckdb.connect(**_options(memory, threads))
+    return ibis.duckdb.connect(**options(memory, threads))
 
 
 class Engine:
@@ -31,7 +31,7 @@ class Engine:
     """
 
     def __init__(self, memory: str = "3GB", threads: int | None = None) -> None:
-        self._con = duckdb.connect(config=_options(memory, threads))
+        self._con = duckdb.connect(config=options(memory, threads))
         self._con.execute("SET timezone = 'UTC'")
 
     def run(self, expression: Table) -> pa.Table:
@@ -68,7 +68,8 @@ def table(name: str, columns: Any) -> Table:
     return ibis.table({column: kind(nullable=True) for column, kind in schema.items()}, name)
 
 
-def _options(memory: str, threads: int | None) -> dict[str, Any]:
+def options(memory: str, threads: int | None = None) -> dict[str, Any]:
+    """DuckDB's configuration: its memory and threads (all processors where it is None), and where it spills."""
     return {
         "memory_limit": memory,
         "threads": threads or len(os.sched_getaffinity(0)),
