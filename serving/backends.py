@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ServiceError
 from pipelines.io import bundles, registry
-from pipelines.io.feature_store import OnlineFeatures, open_store
+from pipelines.io.feast_store import open_store
+from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
 
 MODELS: Final = Path("data/serving/models")
@@ -73,6 +74,10 @@ class FeastFeatures:
     def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """What the user did with each item."""
         return _served(lambda: self._online.user_items(user_id, item_ids))
+
+    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """What the user did in each category."""
+        return _served(lambda: self._online.user_categories(user_id, categories))
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """The items' features."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import feature_store, receipts
+from pipelines.io import feast_store, materialization, receipts
 from pipelines.io.files import read_json
 
 log = logging.getLogger(__name__)
@@ -19,5 +19,5 @@ def run(context: Context) -> None:
     if not receipt.exists():
         raise InputError(f"{receipt} is missing: nothing was published yet, run `make pipeline`")
     as_of = datetime.fromisoformat(read_json(receipt)["as_of"])
-    feature_store.materialize(feature_store.open_store(context.settings), as_of)
+    materialization.materialize(feast_store.open_store(context.settings), as_of)
     log.info("online up to %s in %.1f s", as_of.date(), time.monotonic() - started)

@@ -10,9 +10,9 @@ import redis
 from pipelines.commands import materialize
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import feature_store
-from pipelines.io.feature_store import OnlineFeatures
+from pipelines.io import feast_store
 from pipelines.io.files import read_json
+from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
 from pipelines.stages import publish
 from tests.feature_data import day, event, expected, prepared, product, published, random_events
@@ -27,7 +27,7 @@ def receipt(settings: Settings) -> Any:
 
 
 def online(settings: Settings) -> OnlineFeatures:
-    return OnlineFeatures(feature_store.open_store(settings), "ranker_v1")
+    return OnlineFeatures(feast_store.open_store(settings), "ranker_v1")
 
 
 def count(settings: Settings, table: str) -> int:

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from pipelines.core.errors import ServiceError
-from pipelines.io import feature_store
-from pipelines.io.feature_store import OnlineFeatures
+from pipelines.io import feast_store, materialization, online_features
+from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
 from tests.feature_data import day, event, expected, prepared, product, published, random_events
 
@@ -38,17 +38,17 @@ def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def store(shop: Settings) -> feature_store.FeatureStore:
-    return feature_store.open_store(shop)
+def store(shop: Settings) -> feast_store.FeatureStore:
+    return feast_store.open_store(shop)
 
 
-def test_historical_equals_a_count_event_by_event_in_the_pairs_order(store: feature_store.FeatureStore) -> None:
+def test_historical_equals_a_count_event_by_event_in_the_pairs_order(store: feast_store.FeatureStore) -> None:
     rng = np.random.default_rng(11)
     asked = [(f"u{rng.integers(4)}", f"i{rng.integers(5)}", day(int(d))) for d in rng.integers(0, 51, 150)]
     users, items, times = (list(column) for column in zip(*asked, strict=True))
     stamps = pa.array(times, pa.timestamp("us", tz="UTC"))
     pairs = pa.table({"user_id": users, "item_id": items, "event_timestamp": stamps})
-    table = feature_store.historical(store, "ranker_v1", pairs)
+    table = feast_store.historical(store, "ranker_v1", pairs)
     assert table.select(pairs.column_names).equals(pairs)
     features = table.drop_columns(pairs.column_names)
     assert set(features.schema.types) == {pa.float64()}
@@ -64,7 +64,7 @@ def test_historical_equals_a_count_event_by_event_in_the_pairs_order(store: feat
             assert got == {k: want.get(k) for k in got}
 
 
-def test_online_pairs_and_items_come_in_the_order_asked(store: feature_store.FeatureStore) -> None:
+def test_online_pairs_and_items_come_in_the_order_asked(store: feast_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
     items = ["i3", "nothing", "i0"]
     pairs, alone = online.user_items("u2", items), online.items(items)
@@ -78,25 +78,23 @@ def test_online_pairs_and_items_come_in_the_order_asked(store: feature_store.Fea
     assert {len(values) for values in (pairs | alone).values()} == {3}
 
 
-def test_online_reads_more_items_than_a_chunk(
-    store: feature_store.FeatureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feature_store, "CHUNK", 2)
+def test_online_reads_more_items_than_a_chunk(store: feast_store.FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_features, "CHUNK", 2)
     items = ["i0", "i1", "i2", "i3", "i0"]
     whole = OnlineFeatures(store, "ranker_v1").items(items)["item_activity_v1__views_all"]
     want = [expected(EVENTS, {"item_id": i}, day(50), (7,))["views_all"] for i in items]
     assert whole.tolist() == want
 
 
-def test_online_reads_no_items(store: feature_store.FeatureStore) -> None:
+def test_online_reads_no_items(store: feast_store.FeatureStore) -> None:
     assert all(len(values) == 0 for values in OnlineFeatures(store, "ranker_v1").items([]).values())
 
 
-def test_online_names_are_those_of_the_past(store: feature_store.FeatureStore) -> None:
+def test_online_names_are_those_of_the_past(store: feast_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
     stamps = pa.array([day(50)], pa.timestamp("us", tz="UTC"))
     pairs = pa.table({"user_id": ["u0"], "item_id": ["i0"], "event_timestamp": stamps})
-    past = feature_store.historical(store, "ranker_v1", pairs).drop_columns(pairs.column_names).to_pylist()[0]
+    past = feast_store.historical(store, "ranker_v1", pairs).drop_columns(pairs.column_names).to_pylist()[0]
     now = {
         **online.user("u0"),
         **{k: v[0] for k, v in (online.user_items("u0", ["i0"]) | online.items(["i0"])).items()},
@@ -105,11 +103,11 @@ def test_online_names_are_those_of_the_past(store: feature_store.FeatureStore) -
     np.testing.assert_equal(now, {k: math.nan if v is None else v for k, v in past.items()})
 
 
-def test_online_user_who_is_unknown_has_no_values(store: feature_store.FeatureStore) -> None:
+def test_online_user_who_is_unknown_has_no_values(store: feast_store.FeatureStore) -> None:
     assert all(math.isnan(v) for v in OnlineFeatures(store, "ranker_v1").user("nobody").values())
 
 
-def test_online_cards_show_what_the_catalogue_says(store: feature_store.FeatureStore) -> None:
+def test_online_cards_show_what_the_catalogue_says(store: feast_store.FeatureStore) -> None:
     cards = OnlineFeatures(store, "ranker_v1").cards(["i1", "nothing", "i0"])
     assert cards["title"].tolist() == ["Title of i1", None, "Title of i0"]
     assert cards["category"].tolist() == [None, None, "c"]
@@ -117,15 +115,15 @@ def test_online_cards_show_what_the_catalogue_says(store: feature_store.FeatureS
     assert np.isnan(cards["price"]).tolist() == [False, True, False]
 
 
-def test_online_service_that_is_unknown_says_what_to_run(store: feature_store.FeatureStore) -> None:
+def test_online_service_that_is_unknown_says_what_to_run(store: feast_store.FeatureStore) -> None:
     with pytest.raises(ServiceError, match="make apply"):
         OnlineFeatures(store, "ranker_v9")
 
 
 def test_online_before_any_materialization_says_what_to_run(settings: Settings) -> None:
     prepared(settings, [event("u", "i", "view", 0.5)], [])
-    store = feature_store.open_store(settings)
-    feature_store.apply(store)
+    store = feast_store.open_store(settings)
+    feast_store.apply(store)
     with pytest.raises(ServiceError, match="make pipeline"):
         _ = OnlineFeatures(store, "ranker_v1").as_of
 
@@ -133,14 +131,14 @@ def test_online_before_any_materialization_says_what_to_run(settings: Settings) 
 @pytest.mark.parametrize("applied", [False, True])
 def test_materialize_before_any_publish_says_what_to_run(applied: bool, settings: Settings) -> None:
     prepared(settings, [event("u", "i", "view", 0.5)], [])
-    store = feature_store.open_store(settings)
+    store = feast_store.open_store(settings)
     if applied:
-        feature_store.apply(store)
+        feast_store.apply(store)
     with pytest.raises(ServiceError, match="make pipeline"):
-        feature_store.materialize(store, day(1))
+        materialization.materialize(store, day(1))
 
 
-def test_online_without_redis_is_a_service_error(store: feature_store.FeatureStore) -> None:
+def test_online_without_redis_is_a_service_error(store: feast_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
     store.config.online_store.connection_string = "127.0.0.1:1"
     store._get_provider().online_store._client = None
