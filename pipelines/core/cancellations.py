@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.core.columns import UTC_US, Col
+from pipelines.core.columns import TAKEN_BACK_SCHEMA, UTC_US, Col
 
 NETTED_SCHEMA: Final = pa.schema(
     [
@@ -17,6 +17,10 @@ NETTED_SCHEMA: Final = pa.schema(
     ]
 )
 
+PIECES_SCHEMA: Final = pa.schema(
+    [TAKEN_BACK_SCHEMA.field(name) for name in (Col.EVENT_ID, Col.QUANTITY, Col.CANCELLED_AT, Col.WHOLE)]
+)
+
 
 @dataclass(frozen=True)
 class Netting:
@@ -24,6 +28,8 @@ class Netting:
 
     purchases: pa.Table
     """NETTED_SCHEMA: the purchases that lost pieces, with what remained in the end, and when it became nothing."""
+    pieces: pa.Table
+    """PIECES_SCHEMA: what each cancellation took from each purchase, in the order of the cancellations."""
     counts: dict[str, int]
     """Cancellations in all, and those that found all, some or none of their pieces; pieces taken back, and pieces not
     found; purchases that lost pieces, and those that lost all."""
@@ -39,6 +45,7 @@ def net(purchases: pa.Table, cancellations: pa.Table) -> Netting:
     stacks: dict[tuple[str, str], list[list[int]]] = {}  # user and item -> [place in bought, pieces left], newest last
     left: dict[int, int] = {}
     ended: dict[int, int] = {}
+    pieces: list[tuple[int, int, int, bool]] = []  # place in bought, pieces, time, whether nothing is left
     counts = dict.fromkeys(("matched", "partly_matched", "unmatched", "pieces", "unmatched_pieces"), 0)
     at = 0
     for time, user, item, quantity, _ in back:
@@ -52,6 +59,7 @@ def net(purchases: pa.Table, cancellations: pa.Table) -> Netting:
             open_ -= taken
             stack[-1][1] -= taken
             left[stack[-1][0]] = stack[-1][1]
+            pieces.append((stack[-1][0], taken, time, not stack[-1][1]))
             if not stack[-1][1]:
                 ended[stack.pop()[0]] = time
         counts["pieces"] += quantity - open_
@@ -64,7 +72,8 @@ def net(purchases: pa.Table, cancellations: pa.Table) -> Netting:
         pa.array([left[place] for place in touched], pa.int64()),
         pa.array([ended.get(place) for place in touched], pa.int64()).cast(UTC_US),
     ]
-    return Netting(pa.Table.from_arrays(columns, schema=NETTED_SCHEMA), counts)
+    names = [bought[place][4] for place, *_ in pieces]
+    return Netting(pa.Table.from_arrays(columns, schema=NETTED_SCHEMA), _pieces(names, pieces), counts)
 
 
 def apply(rows: pa.Table, purchases: pa.Array, netted: pa.Table) -> tuple[pa.Array, pa.Array]:
@@ -82,6 +91,27 @@ def apply(rows: pa.Table, purchases: pa.Array, netted: pa.Table) -> tuple[pa.Arr
         net_quantity[touched] = found[Col.NET_QUANTITY].to_numpy()
         cancelled_at[touched] = found[Col.CANCELLED_AT].cast(pa.timestamp("us")).to_numpy()
     return pa.array(net_quantity), pa.array(cancelled_at, pa.timestamp("us")).cast(UTC_US)
+
+
+def described(pieces: pa.Table, purchases: pa.Table) -> pa.Table:
+    """The ``pieces`` of a ``Netting`` with what is known of their purchases, as TAKEN_BACK_SCHEMA.
+
+    ``purchases``: prepared interactions, among them all that lost pieces.
+    """
+    of = purchases.take(pc.index_in(pieces[Col.EVENT_ID], purchases[Col.EVENT_ID].combine_chunks()))
+    columns = [(pieces if name in pieces.column_names else of)[name] for name in TAKEN_BACK_SCHEMA.names]
+    return pa.Table.from_arrays(columns, schema=TAKEN_BACK_SCHEMA)
+
+
+def _pieces(names: list[str], pieces: list[tuple[int, int, int, bool]]) -> pa.Table:
+    _, taken, times, whole = zip(*pieces, strict=True) if pieces else ((), (), (), ())
+    columns = [
+        pa.array(names, pa.string()),
+        pa.array(taken, pa.int64()),
+        pa.array(times, pa.int64()).cast(UTC_US),
+        pa.array(whole, pa.bool_()),
+    ]
+    return pa.Table.from_arrays(columns, schema=PIECES_SCHEMA)
 
 
 def _rows(table: pa.Table) -> list[tuple[int, str, str, int, str]]:

@@ -27,6 +27,7 @@ class Col:
     IS_OUTLIER: Final = "is_outlier"
     NET_QUANTITY: Final = "net_quantity"
     CANCELLED_AT: Final = "cancelled_at"
+    WHOLE: Final = "whole"
     # Feast's two time columns
     EVENT_TIMESTAMP: Final = "event_timestamp"
     CREATED_TIMESTAMP: Final = "created_timestamp"
@@ -89,3 +90,20 @@ PREPARED_SCHEMA: Final = pa.schema(
     ]
 )
 """A prepared interaction. ``net_quantity`` is what was not taken back in the end; ``cancelled_at`` when it became 0."""
+
+TAKEN_BACK_SCHEMA: Final = pa.schema(
+    [
+        pa.field(Col.EVENT_ID, pa.string(), nullable=False),
+        pa.field(Col.USER_ID, pa.string(), nullable=False),
+        pa.field(Col.ITEM_ID, pa.string(), nullable=False),
+        pa.field(Col.CATEGORY, pa.string()),
+        pa.field(Col.IS_BOT, pa.bool_(), nullable=False),
+        pa.field(Col.PRICE, pa.float64()),
+        pa.field(Col.TIMESTAMP, UTC_US, nullable=False),
+        pa.field(Col.QUANTITY, pa.int64(), nullable=False),
+        pa.field(Col.CANCELLED_AT, UTC_US, nullable=False),
+        pa.field(Col.WHOLE, pa.bool_(), nullable=False),
+    ]
+)
+"""Pieces of a purchase that one cancellation took back: ``quantity`` of them at ``cancelled_at``; the rest is the
+purchase's. ``whole``: nothing of it is left from then on."""

@@ -47,7 +47,7 @@ IN_FORCE: Final = (
 
 
 class Preparer:
-    """One preparation: ``fit``, then all ``interactions``, then ``catalogue`` and ``counts``.
+    """One preparation: ``fit``, then all ``interactions``, then ``taken_back``, ``catalogue`` and ``counts``.
 
     The engine holds what grows with users and items; of the events, a piece at a time is in memory.
     """
@@ -64,6 +64,7 @@ class Preparer:
         self._list_price = states["list_price"].combine_chunks()
         self._listed = states[Col.ITEM_ID].combine_chunks().unique()
         self._unlisted: dict[str, datetime] = {}
+        self._reduced: list[pa.Table] = []  # purchases of which pieces were taken back
         self.counts: Counter[str] = Counter()
 
     def fit(self, before: datetime) -> tuple[Encodings, float]:
@@ -107,7 +108,13 @@ class Preparer:
             if days:
                 whole = len(piece.rows) == sum(day.rows for day in days)
                 bots, fine = self._days_of(piece if whole else pieces.whole(days, LOOKS))
-            yield fitted.apply(self._prepared(piece, bots, fine, highest, netted)).cast(PREPARED_SCHEMA)
+            prepared = fitted.apply(self._prepared(piece, bots, fine, highest, netted)).cast(PREPARED_SCHEMA)
+            self._reduced.append(prepared.filter(pc.not_equal(prepared[Col.QUANTITY], prepared[Col.NET_QUANTITY])))
+            yield prepared
+
+    def taken_back(self, pieces: pa.Table) -> pa.Table:
+        """The ``pieces`` of the netting with what the ``interactions`` say of their purchases."""
+        return cancellations.described(pieces, pa.concat_tables(self._reduced))
 
     def _pieces(self, days: Sequence[Day], columns: Sequence[str]) -> Iterator[tuple[Piece, list[Day]]]:
         """The pieces of ``days``; with the first one of some whole days, these days."""

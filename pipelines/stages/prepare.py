@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from pipelines.context import Context
 from pipelines.core import features
-from pipelines.core.columns import PREPARED_SCHEMA, PRODUCT_SCHEMA, Col
+from pipelines.core.columns import PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA, Col
+from pipelines.core.digests import DayDigests
 from pipelines.core.errors import InputError
 from pipelines.io import duck, exploring, files, lake, pieces, tables
 from pipelines.io.parallel import ahead
@@ -22,10 +23,18 @@ log = logging.getLogger(__name__)
 VALIDATED: Final = Path("data/validated")
 SUMMARY: Final = Path("data/reports/validation/summary.json")
 INTERACTIONS: Final = Path("data/processed/prepared_interactions.parquet")
+TAKEN_BACK: Final = Path("data/processed/taken_back.parquet")
 PRODUCTS: Final = Path("data/processed/products.parquet")
+DAYS: Final = Path("data/processed/days.json")
 ENCODINGS: Final = Path("data/processed/encodings.json")
 PLOTS: Final = Path("data/processed/eda")
 REPORT: Final = Path("data/reports/preparation.json")
+
+READ: Final = [
+    Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP, Col.QUANTITY, Col.PRICE, Col.CATEGORY, Col.IS_BOT,
+]  # fmt: skip
+"""What ``features`` reads of an interaction: a day is another one where these differ, or the order of its events."""
+READ_BACK: Final = [name for name in TAKEN_BACK_SCHEMA.names if name != Col.EVENT_ID]
 
 PIECE: Final = 1_000_000
 """Events in memory at a time, about. What comes out doesn't depend on it."""
@@ -47,7 +56,11 @@ def run(context: Context) -> None:
     encodings, highest = preparer.fit(before)
     netting = preparer.net()
     prepared = ahead(preparer.interactions(encodings, highest, netting.purchases))
-    rows = tables.write(root / INTERACTIONS, prepared, PREPARED_SCHEMA)
+    interactions, taken_back = DayDigests(Col.TIMESTAMP, READ), DayDigests(Col.CANCELLED_AT, READ_BACK)
+    rows = tables.write(root / INTERACTIONS, interactions.through(prepared), PREPARED_SCHEMA)
+    pieces = preparer.taken_back(netting.pieces)
+    tables.write(root / TAKEN_BACK, taken_back.through([pieces]), TAKEN_BACK_SCHEMA)
+    files.write_json(root / DAYS, {"interactions": interactions.digests(), "taken_back": taken_back.digests()})
     states = tables.write(root / PRODUCTS, [preparer.catalogue()], PRODUCT_SCHEMA)
     files.write_json(root / ENCODINGS, encodings.to_json())
     files.write_json(root / REPORT, _report(preparer, netting.counts, before, highest))

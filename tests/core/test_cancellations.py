@@ -4,7 +4,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.core import cancellations
-from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA
+from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, TAKEN_BACK_SCHEMA
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Row = tuple[str, int, int]  # event id, day, quantity
@@ -77,3 +77,25 @@ def test_apply_leaves_everything_else_as_it_was() -> None:
     net_quantity, cancelled_at = cancellations.apply(events, pa.array([True, True, False, True]), netted)
     assert net_quantity.to_pylist() == [1, 0, 3, 3]
     assert cancelled_at.to_pylist() == [None, day(3), None, None]
+
+
+def test_pieces_say_what_each_cancellation_took() -> None:
+    bought = table(("1", 1, 5), ("2", 2, 3))
+    found = cancellations.net(bought, table(("c", 3, 2), ("d", 9, 2))).pieces.to_pylist()
+    assert [tuple(piece.values()) for piece in found] == [
+        ("2", 2, day(3), False), ("2", 1, day(9), True), ("1", 1, day(9), False),
+    ]  # fmt: skip
+
+
+def test_pieces_are_described_by_their_purchases() -> None:
+    pieces = cancellations.net(table(("1", 1, 5), ("2", 2, 3)), table(("c", 3, 4))).pieces
+    common = {"user_id": "u", "item_id": "a", "is_bot": False, "quantity": 99, "timestamp": day(1)}
+    rows = [common | {"event_id": "1", "price": 2.5}, common | {"event_id": "2", "category": "c", "is_bot": True}]
+    purchases = pa.Table.from_pylist(rows, TAKEN_BACK_SCHEMA)
+    found = cancellations.described(pieces, purchases)
+    assert found.schema == TAKEN_BACK_SCHEMA
+    chosen = found.select(["event_id", "quantity", "whole", "cancelled_at", "price", "category", "is_bot"])
+    assert [tuple(row.values()) for row in chosen.to_pylist()] == [
+        ("2", 3, True, day(3), None, "c", True),
+        ("1", 1, False, day(3), 2.5, None, False),
+    ]

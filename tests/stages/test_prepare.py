@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.context import Context
-from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA
+from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA
 from pipelines.core.encodings import Encodings
 from pipelines.core.errors import InputError
 from pipelines.io import exploring, files, tables
@@ -147,6 +147,39 @@ def test_cancelled_purchase_says_what_is_left_and_since_when(context: Context) -
     prepare.run(context)
     found = [(row["quantity"], row["net_quantity"], row["cancelled_at"]) for row in prepared(context.root).values()]
     assert found == [(3, 1, None), (2, 0, START + timedelta(days=5)), (1, 1, None)]
+
+
+def test_pieces_taken_back_are_told_with_their_purchases(context: Context) -> None:
+    shop = [event("a", 1, kind="purchase", quantity=3, price=2.5), event("b", 2, kind="purchase", quantity=2)]
+    back = [event("x", 5, quantity=1), event("y", 6, quantity=2)]
+    validated(context.root, shop, [{"item_id": "a", "category": "c", "price": 4.0}], back)
+    prepare.run(context)
+    table = pq.read_table(context.root / "data/processed/taken_back.parquet")
+    assert table.schema.equals(TAKEN_BACK_SCHEMA)
+    common = {"user_id": "u", "item_id": "a", "category": "c", "is_bot": False, "quantity": 1}
+    of_a = common | {"event_id": "a", "price": 2.5, "timestamp": START + timedelta(days=1)}
+    of_b = common | {"event_id": "b", "price": 4.0, "timestamp": START + timedelta(days=2)}
+    assert table.to_pylist() == [
+        of_b | {"cancelled_at": START + timedelta(days=5), "whole": False},
+        of_b | {"cancelled_at": START + timedelta(days=6), "whole": True},
+        of_a | {"cancelled_at": START + timedelta(days=6), "whole": False},
+    ]
+
+
+def test_digests_change_on_the_day_that_changed_only(context: Context) -> None:
+    shop = [event("a", 1, kind="purchase", quantity=3), event("b", 2), event("c", 3)]
+    days = context.root / "data/processed/days.json"
+    validated(context.root, shop)
+    prepare.run(context)
+    before = files.read_json(days)
+    assert (list(before["interactions"]), before["taken_back"]) == (["2026-01-02", "2026-01-03", "2026-01-04"], {})
+    validated(context.root, [*shop, event("d", 2.5)], back=[event("x", 3.5, quantity=1)])
+    prepare.run(context)
+    after = files.read_json(days)
+    assert [day for day, digest in after["interactions"].items() if digest != before["interactions"][day]] == [
+        "2026-01-03"
+    ]
+    assert list(after["taken_back"]) == ["2026-01-04"]
 
 
 def test_encodings_know_nothing_of_the_newest_window(context: Context) -> None:
