@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core.columns import EVENT_TYPES
 from pipelines.core.errors import ConfigError
+from pipelines.core.ranker_inputs import SERVICES
 
 
 class _Frozen(BaseModel):
@@ -94,9 +95,16 @@ class Candidates(_Frozen):
     popularity: Popularity
 
 
-class Ranker(_Frozen):
-    """Gradient-boosted trees with the LambdaMART objective."""
+def _readable(service: str) -> str:
+    if service not in SERVICES:
+        raise ValueError(f"is {service}, the ranker reads {' or '.join(SERVICES)}")
+    return service
 
+
+class Ranker(_Frozen):
+    """Gradient-boosted trees with the LambdaMART objective, on the features of ``feature_service``."""
+
+    feature_service: Annotated[str, AfterValidator(_readable)]
     trees: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     max_depth: int = Field(ge=1)

@@ -25,6 +25,9 @@ class Features(Protocol):
     def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """Name → float64 [n]: what the user did with each item."""
 
+    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """Name → float64 [n]: what the user did in each category; empty where the service reads none of it."""
+
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """Name → float64 [n]: the items' features."""
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from pipelines.core import ranking, scoring
 from pipelines.core.candidates import Candidates
+from pipelines.core.ranker_inputs import NO_CATEGORY
 from serving.filters import Query, allowed
 from serving.online import OnlineStore
+from serving.ports import Features
 from serving.reasons import reasons
 from serving.snapshot import Snapshot
 from serving.tracing import Trace
@@ -71,18 +73,27 @@ class Recommender:
         self, snapshot: Snapshot, user_id: str, proposed: Candidates
     ) -> tuple[Mapping[str, float | np.ndarray], bool]:
         """(feature → value for all or float64 [n], whether some could not be read and are NaN)."""
-        found: dict[str, float | np.ndarray] = dict.fromkeys(ranking.REQUIRED, np.nan)
+        found: dict[str, float | np.ndarray] = dict.fromkeys(ranking.required(snapshot.feature_service), np.nan)
         found |= {name: values[proposed.item_idx] for name, values in snapshot.items.items()}
         online = snapshot.features
         if online is None:
             return found, True
-        item_ids = snapshot.bundle.item_ids[proposed.item_idx].tolist()
-        read = self._online.read(lambda: (online.user(user_id), online.user_items(user_id, item_ids)))
-        if read is None:
-            return found, True
-        for values in read:
-            found |= values
-        return found, False
+        read = self._online.read(lambda: _of_user(snapshot, online, user_id, proposed.item_idx))
+        return (found, True) if read is None else (found | read, False)
+
+
+def _of_user(snapshot: Snapshot, online: Features, user_id: str, item_idx: np.ndarray) -> dict[str, float | np.ndarray]:
+    """What the store knows of the user, of the user with each item, and in each item's category.
+
+    Raises:
+        ServiceError: it can't be read.
+    """
+    item_ids = snapshot.bundle.item_ids[item_idx].tolist()
+    found: dict[str, float | np.ndarray] = {**online.user(user_id), **online.user_items(user_id, item_ids)}
+    codes, place = np.unique(snapshot.cards.codes[item_idx], return_inverse=True)
+    names = [NO_CATEGORY, *snapshot.cards.categories]  # an item without a category has code -1
+    of_categories = online.user_categories(user_id, [names[code + 1] for code in codes])
+    return found | {name: values[place] for name, values in of_categories.items()}
 
 
 def _proposed(snapshot: Snapshot, user_idx: int, keep: np.ndarray, k: int) -> Candidates:

@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.core import ranking
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError, ServiceError
+from pipelines.core.ranker_inputs import NO_CATEGORY
 from serving.ports import Features
 
 
@@ -91,9 +92,10 @@ class Snapshot:
         as_of = features.as_of  # before the values: they may be newer than it says, never older
         items = features.items(item_ids)
         anyone = str(bundle.user_ids[0])
-        offered = {*items, *features.user(anyone), *features.user_items(anyone, item_ids[:1])}
-        if missing := set(ranking.REQUIRED) - offered:
-            service = bundle.manifest["feature_service"]
+        of_user = {**features.user(anyone), **features.user_items(anyone, item_ids[:1])}
+        of_user |= features.user_categories(anyone, [NO_CATEGORY])
+        service = bundle.manifest["feature_service"]
+        if missing := set(ranking.required(service)) - {*items, *of_user}:
             raise ModelError(f"model {version} needs {', '.join(sorted(missing))}, which {service} does not offer")
         cards = features.cards(item_ids)
         if not any(_texts(cards["title"])):

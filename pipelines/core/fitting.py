@@ -10,7 +10,7 @@ import xgboost as xgb
 
 from pipelines.core.bundle import FORMAT, Bundle, seen
 from pipelines.core.interactions import before, encode
-from pipelines.core.ranking import FEATURE_SERVICE, input_names
+from pipelines.core.ranking import input_names
 from pipelines.core.sources import fit_all
 
 
@@ -19,13 +19,14 @@ def propose_only(events: pa.Table, cut: datetime, params: Mapping[str, Any], dat
 
     ``params``: ``params.yaml`` as plain values; ``data_sha256`` names the events.
     """
+    service = params["ranker"]["feature_service"]
     interactions = encode(before(events, cut), params["event_weights"])
     sources = fit_all(interactions, cut.timestamp(), params["candidates"], params["seed"])
     indptr, indices = seen(interactions)
     manifest = {
         "format": FORMAT,
-        "feature_service": FEATURE_SERVICE,
-        "features": input_names(list(sources)),
+        "feature_service": service,
+        "features": input_names(list(sources), service),
         "sources": list(sources),
         "cut": cut.isoformat(),
         "data_sha256": data_sha256,

@@ -14,7 +14,8 @@ from pipelines.core.columns import UTC_US, Col
 
 GROUP: Final = "group"
 LABEL: Final = "label"
-KEYS: Final = (Col.USER_ID, Col.ITEM_ID, Col.EVENT_TIMESTAMP)
+KEYS: Final = (Col.USER_ID, Col.ITEM_ID, Col.CATEGORY, Col.EVENT_TIMESTAMP)
+"""What the feature store is asked by."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,20 @@ def to_table(
     sources: Sequence[str],
     user_ids: np.ndarray,
     item_ids: np.ndarray,
+    categories: np.ndarray,
     cut: datetime,
     first_group: int,
 ) -> pa.Table:
     """The candidates of a batch of users ``user_ids`` [B], one row each, with the keys that the feature store takes.
 
-    A user's group is ``first_group`` plus its position in the batch.
+    ``item_ids``, ``categories``: str [items]. A user's group is ``first_group`` plus its position in the batch.
     """
     n = len(candidates.item_idx)
     columns = {
         GROUP: candidates.user_pos + np.int32(first_group),
         Col.USER_ID: user_ids[candidates.user_pos],
         Col.ITEM_ID: item_ids[candidates.item_idx],
+        Col.CATEGORY: categories[candidates.item_idx],
         Col.EVENT_TIMESTAMP: pa.array([cut], UTC_US).take(pa.array(np.zeros(n, np.int32))),
         "item_idx": candidates.item_idx,
         "source": candidates.source,

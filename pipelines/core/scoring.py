@@ -57,7 +57,8 @@ def rank(
     """
     if bundle.ranker is None:
         raise ModelError("this bundle has no ranker: it can only propose candidates")
-    inputs = ranking.inputs(bundle.manifest["sources"], candidates, features, at)
+    manifest = bundle.manifest
+    inputs = ranking.inputs(manifest["sources"], candidates, features, at, manifest["feature_service"])
     return ranking.predict(bundle.ranker, inputs)
 
 

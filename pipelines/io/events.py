@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from pipelines.core.columns import Col
 from pipelines.core.errors import InputError
 from pipelines.core.interactions import known
-from pipelines.core.ranking import FEATURE_SERVICE
 from pipelines.io.files import read_json
 from pipelines.io.receipts import PUBLISHED
 
@@ -19,16 +18,17 @@ FEATURES: Final = Path("data/features")
 COLUMNS: Final = [Col.EVENT_ID, Col.USER_ID, Col.ITEM_ID, Col.EVENT_TYPE, Col.TIMESTAMP, Col.CANCELLED_AT]
 
 
-def published(root: Path) -> tuple[datetime, pa.Table]:
+def published(root: Path, service: str) -> tuple[datetime, pa.Table]:
     """(as_of of the published features, the events before it in the order of time, without what models don't read).
 
-    Events of bots are left out. A purchase that was cancelled later than ``as_of`` isn't cancelled yet.
+    ``service`` must be among the published feature services. Events of bots are left out. A purchase that was cancelled
+    later than ``as_of`` isn't cancelled yet.
 
     Raises:
         InputError: a file is missing, or the published features aren't those of ``data/features``, or are of another
             log than the interactions; the text says what to run.
     """
-    as_of = _as_of(root)
+    as_of = _as_of(root, service)
     path = root / INTERACTIONS
     if not path.exists():
         raise InputError(f"{path} is missing: run `python -m pipelines prepare`")
@@ -43,18 +43,21 @@ def published(root: Path) -> tuple[datetime, pa.Table]:
     return as_of, known(events, as_of)
 
 
-def _as_of(root: Path) -> datetime:
+def _as_of(root: Path, service: str) -> datetime:
     path = root / PUBLISHED
     if not path.exists():
         raise InputError(f"{path} is missing: run `python -m pipelines publish`")
     receipt: dict[str, Any] = read_json(path)
-    if receipt["feature_service"] != FEATURE_SERVICE:
-        raise InputError(f"{path}: {receipt['feature_service']} is published, the ranker reads {FEATURE_SERVICE}")
+    if service not in (published := receipt["feature_services"]):
+        raise InputError(
+            f"{path}: {', '.join(published)} are published, but params.yaml (ranker.feature_service) names {service}"
+        )
     for view, table in receipt["tables"].items():
         newest = max((p.name for p in (root / FEATURES / view).glob("date=*")), default="date=")
-        if newest.removeprefix("date=") != table["max_event_timestamp"][:10]:
+        until = (table["max_event_timestamp"] or "")[:10]  # null: a view without rows
+        if newest.removeprefix("date=") != until:
             raise InputError(
-                f"{path}: {view} was published up to {table['max_event_timestamp'][:10]}, but {root / FEATURES / view} "
+                f"{path}: {view} was published up to {until or 'nothing'}, but {root / FEATURES / view} "
                 f"ends with {newest}: run `python -m pipelines publish`"
             )
     return datetime.fromisoformat(receipt["as_of"])

@@ -19,9 +19,9 @@ from pipelines.core.candidates import Candidates
 from pipelines.core.columns import Col
 from pipelines.core.fitting import propose_only
 from pipelines.core.interactions import encode, lasting, positions
-from pipelines.core.ranking import FEATURE_SERVICE, REQUIRED
+from pipelines.core.ranker_inputs import reads
 from pipelines.core.split import Gains, cuts, gains
-from pipelines.io import bundles, events, feature_store, training_data
+from pipelines.io import bundles, events, feast_store, item_categories, training_data
 from pipelines.io.files import replacing, sha256, write_json
 from pipelines.io.progress import progress
 from pipelines.params import Params
@@ -46,6 +46,8 @@ class Window:
     gains: Gains
     active: int
     """Users with an interaction in the window, known before it or not."""
+    categories: np.ndarray
+    """object [items of the bundle]: the category of each at the cut."""
 
 
 def run(context: Context) -> None:
@@ -56,16 +58,18 @@ def run(context: Context) -> None:
     """
     started = time.monotonic()
     root, params = context.root, context.params
-    as_of, log_ = events.published(root)
+    service = params.ranker.feature_service
+    as_of, log_ = events.published(root, service)
     split = cuts(log_[Col.TIMESTAMP][0].as_py(), as_of, params.split.window_days, params.split.training_cuts)
     data_sha256 = sha256(root / events.INTERACTIONS)
-    store = feature_store.open_store(context.settings)
+    store = feast_store.open_store(context.settings)
 
     def read(keys: pa.Table) -> pa.Table:
-        return feature_store.historical(store, FEATURE_SERVICE, keys).select(REQUIRED)
+        asked = keys.select([*reads(service).keys, Col.EVENT_TIMESTAMP])
+        return feast_store.historical(store, service, asked).select(reads(service).required)
 
     def window(cut: datetime, max_users: int) -> Window:
-        return _window(log_, cut, split.window, max_users, params, data_sha256)
+        return _window(root, log_, cut, split.window, max_users, params, data_sha256)
 
     with replacing(root / training_data.FOLDER) as folder:
         folder.mkdir()
@@ -86,7 +90,7 @@ def run(context: Context) -> None:
 
 
 def _window(
-    log_: pa.Table, cut: datetime, length: timedelta, max_users: int, params: Params, data_sha256: str
+    root: Path, log_: pa.Table, cut: datetime, length: timedelta, max_users: int, params: Params, data_sha256: str
 ) -> Window:
     bundle = propose_only(log_, cut, params.model_dump(mode="json"), data_sha256)
     later = encode(lasting(log_, cut, cut + length), params.event_weights)
@@ -95,7 +99,14 @@ def _window(
     gaining = np.flatnonzero(np.diff(found.matrix.indptr))
     rng = np.random.default_rng([params.seed, int(cut.timestamp())])
     chosen = np.sort(rng.permutation(gaining)[:max_users])
-    return Window(cut, bundle, known[chosen], Gains(found.matrix[chosen], found.item_ids), len(later.user_ids))
+    return Window(
+        cut,
+        bundle,
+        known[chosen],
+        Gains(found.matrix[chosen], found.item_ids),
+        active=len(later.user_ids),
+        categories=item_categories.known_at(root, bundle.item_ids, cut),
+    )
 
 
 def _write_training(folder: Path, windows: Iterator[Window], params: Params, read: Read) -> list[dict[str, Any]]:
@@ -150,6 +161,7 @@ def _proposed(
             sources=bundle.manifest["sources"],
             user_ids=window.user_ids[users],
             item_ids=bundle.item_ids,
+            categories=window.categories,
             cut=window.cut,
             first_group=first_group + start,
         )
@@ -196,7 +208,7 @@ class _Writer:
             return
         table = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting = []
-        features = self._read(table.select([Col.USER_ID, Col.ITEM_ID, Col.EVENT_TIMESTAMP]))
+        features = self._read(table.select(labels.KEYS))
         for name in features.column_names:
             table = table.append_column(name, features[name])
         if self._file is None:

@@ -12,12 +12,10 @@ from pipelines.context import Context
 from pipelines.core import features
 from pipelines.core.columns import Col
 from pipelines.core.errors import InputError
-from pipelines.io import feature_store, postgres, receipts
+from pipelines.io import feast_store, materialization, postgres, receipts
 from pipelines.io.files import sha256
 
 log = logging.getLogger(__name__)
-
-SERVICE = "ranker_v1"
 
 
 def run(context: Context) -> None:
@@ -31,14 +29,15 @@ def run(context: Context) -> None:
         loads = {view: postgres.Load(paths, _unique(view)) for view, paths in files.items()}
         rows = postgres.replace_tables(connection, "features", loads)
     log.info("Postgres: %d rows in %d tables, %.1f s", sum(rows.values()), len(rows), time.monotonic() - started)
-    store = feature_store.open_store(context.settings)
-    feature_store.apply(store)
-    feature_store.materialize(store, as_of)
+    store = feast_store.open_store(context.settings)
+    feast_store.apply(store)
+    materialization.materialize(store, as_of)
     tables = {
         view: {"rows": rows[view], "max_event_timestamp": newest[view].isoformat(), "sha256": _hash(files[view])}
         for view in files
     }
-    receipt = {"as_of": as_of.isoformat(), "feature_service": SERVICE, "tables": tables}
+    services = sorted(service.name for service in store.list_feature_services())
+    receipt = {"as_of": as_of.isoformat(), "feature_services": services, "tables": tables}
     receipts.write_published(context.settings, receipt)
     log.info("online up to %s, %.1f s in all", as_of.date(), time.monotonic() - started)
 

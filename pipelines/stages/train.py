@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ def run(context: Context) -> None:
     plain = params.model_dump(mode="json")
     split = training_data.split(root)
     proposing = bundles.load(root / training_data.SOURCES)
-    sources = proposing.manifest["sources"]
-    inputs, grades, groups = _examples(root / training_data.TRAINING, sources)
-    check = _check(inputs, grades, groups, sources, plain, newest=split["training"][0]["users"])
-    ranker = ranking.train(inputs, grades, groups, ranking.input_names(sources), plain["ranker"], params.seed)
-    as_of, log_ = events.published(root)
+    names = proposing.manifest["features"]
+    service = params.ranker.feature_service
+    if proposing.manifest["feature_service"] != service:
+        raise InputError(f"{root / training_data.FOLDER} isn't of {service}: run `python -m pipelines assemble`")
+    inputs, grades, groups = _examples(root / training_data.TRAINING, proposing.manifest["sources"], service)
+    check = _check(inputs, grades, groups, proposing.manifest, plain, newest=split["training"][0]["users"])
+    ranker = ranking.train(inputs, grades, groups, names, plain["ranker"], params.seed)
+    as_of, log_ = events.published(root, service)
     final = propose_only(log_, as_of, plain, sha256(root / events.INTERACTIONS))
     with replacing(root / "data/models") as folder:
         folder.mkdir()
@@ -50,11 +53,11 @@ def run(context: Context) -> None:
     )
 
 
-def _examples(path: Path, sources: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _examples(path: Path, sources: Sequence[str], service: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(inputs float32 [n, features], grades float32 [n], groups int32 [n]) of all training candidates."""
     inputs, grades, groups = [], [], []
     for part in training_data.examples(path, sources):
-        inputs.append(ranking.inputs(sources, part.candidates, part.features, part.at))
+        inputs.append(ranking.inputs(sources, part.candidates, part.features, part.at, service))
         grades.append(part.labels)
         groups.append(part.groups[part.candidates.user_pos])
     if not inputs:
@@ -66,18 +69,23 @@ def _examples(path: Path, sources: Sequence[str]) -> tuple[np.ndarray, np.ndarra
 
 
 def _check(
-    inputs: np.ndarray, grades: np.ndarray, groups: np.ndarray, sources: Sequence[str], plain: Any, newest: int
+    inputs: np.ndarray,
+    grades: np.ndarray,
+    groups: np.ndarray,
+    manifest: Mapping[str, Any],
+    plain: Mapping[str, Any],
+    newest: int,
 ) -> dict[str, Any] | None:
     """NDCG@10 among the sampled candidates of the newest training cut; None where there is no older one."""
     held_out = groups < newest  # groups count from the newest cut on
     if held_out.all() or not held_out.any():
         return None
-    names = ranking.input_names(sources)
+    names = manifest["features"]
     ranker = ranking.train(
         inputs[~held_out], grades[~held_out], groups[~held_out], names, plain["ranker"], plain["seed"]
     )
     scores = {"recomart": ranking.predict(ranker, inputs[held_out])}
-    for source in sources:
+    for source in manifest["sources"]:
         scores[source] = -np.nan_to_num(inputs[held_out, names.index(f"{source}_rank")], nan=np.inf)
     _, user = np.unique(groups[held_out], return_inverse=True)
     relevant = grades[held_out] > 0

@@ -20,6 +20,7 @@ PARAMS = {
         "covisitation": {"window": 10, "half_life_days": 60, "neighbours": 12},
         "popularity": {"half_life_days": 7},
     },
+    "ranker": {"feature_service": "ranker_v1"},
 }
 
 

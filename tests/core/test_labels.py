@@ -33,7 +33,8 @@ def test_table_gives_back_the_candidates() -> None:
     model = bundle()
     found = scoring.candidates(model, USERS, 4)
     grades = np.arange(len(found.item_idx), dtype=np.float32)
-    ids = {"user_ids": model.user_ids, "item_ids": model.item_ids}
+    categories = np.array(["even" if item % 2 == 0 else "" for item in range(SIZE)], object)
+    ids = {"user_ids": model.user_ids, "item_ids": model.item_ids, "categories": categories}
     table = labels.to_table(found, grades, sources=SOURCES, cut=CUT, first_group=100, **ids)
     back = labels.from_table(table, SOURCES)
     assert back.groups.tolist() == [100 + u for u in range(SIZE)]
@@ -42,3 +43,4 @@ def test_table_gives_back_the_candidates() -> None:
     for name in ("user_pos", "item_idx", "source_scores", "source_ranks", "source"):
         np.testing.assert_array_equal(getattr(back.candidates, name), getattr(found, name))
     np.testing.assert_array_equal(back.labels, grades)
+    assert table["category"].to_pylist() == ["even" if item % 2 == 0 else "" for item in found.item_idx]

@@ -8,7 +8,7 @@ from pipelines.core.errors import ModelError
 from pipelines.core.scoring import Candidates
 from tests.core.board import CUT, SIZE, USERS, bundle
 
-NOTHING_KNOWN = dict.fromkeys(ranking.REQUIRED, np.nan)
+NOTHING_KNOWN = dict.fromkeys(ranking.required("ranker_v1"), np.nan)
 
 
 def hand_made(scores: list[float], users: list[int], items: list[int]) -> Candidates:
@@ -58,10 +58,10 @@ def test_candidates_of_a_user_who_saw_everything_are_none() -> None:
 def ranker(model: scoring.Bundle):
     found = scoring.candidates(bundle(), USERS, SIZE)
     names = model.manifest["sources"]
-    inputs = ranking.inputs(names, found, NOTHING_KNOWN, CUT.timestamp())
+    inputs = ranking.inputs(names, found, NOTHING_KNOWN, CUT.timestamp(), "ranker_v1")
     options = {"learning_rate": 0.3, "max_depth": 3, "min_child_weight": 0, "subsample": 1, "colsample": 1, "trees": 5}
     grades = (found.user_pos == found.item_idx).astype(np.float32)
-    return ranking.train(inputs, grades, found.user_pos, ranking.input_names(names), options, seed=7)
+    return ranking.train(inputs, grades, found.user_pos, ranking.input_names(names, "ranker_v1"), options, seed=7)
 
 
 def test_rank_puts_the_diagonal_first() -> None:

@@ -11,13 +11,13 @@ from pipelines.io import bundles
 from tests.core.board import CUT, SIZE, USERS, bundle
 
 OPTIONS = {"learning_rate": 0.3, "max_depth": 3, "min_child_weight": 0, "subsample": 1, "colsample": 1, "trees": 5}
-NOTHING_KNOWN = dict.fromkeys(ranking.REQUIRED, np.nan)
+NOTHING_KNOWN = dict.fromkeys(ranking.required("ranker_v1"), np.nan)
 
 
 def trained() -> Bundle:
     model = bundle()
     found = scoring.candidates(model, USERS, SIZE)
-    inputs = ranking.inputs(model.manifest["sources"], found, NOTHING_KNOWN, CUT.timestamp())
+    inputs = ranking.inputs(model.manifest["sources"], found, NOTHING_KNOWN, CUT.timestamp(), "ranker_v1")
     grades = (found.user_pos == found.item_idx).astype(np.float32)
     ranker = ranking.train(inputs, grades, found.user_pos, model.manifest["features"], OPTIONS, seed=7)
     return replace(model, ranker=ranker)

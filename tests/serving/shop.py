@@ -46,15 +46,15 @@ def events() -> pa.Table:
     return pa.Table.from_pylist(rows, EVENT_SCHEMA)
 
 
-def bundle(per_source: int = 5) -> Bundle:
+def bundle(per_source: int = 5, service: str = "ranker_v1") -> Bundle:
     """A model of the shop whose ranker has learned the checkerboard."""
     interactions = encode(events(), WEIGHTS)
     fitted = sources.fit_all(interactions, CUT.timestamp(), OPTIONS, seed=7)
     indptr, indices = seen(interactions)
     manifest = {
         "format": FORMAT,
-        "feature_service": ranking.FEATURE_SERVICE,
-        "features": ranking.input_names(list(fitted)),
+        "feature_service": service,
+        "features": ranking.input_names(list(fitted), service),
         "sources": list(fitted),
         "cut": CUT.isoformat(),
         "params": {"candidates": {"per_source": per_source}},
@@ -65,11 +65,12 @@ def bundle(per_source: int = 5) -> Bundle:
 
 def _ranker(unranked: Bundle, interactions: Interactions):
     candidates = scoring.candidates(unranked, np.arange(len(interactions.user_ids), dtype=np.int32), SIZE)
-    features = dict.fromkeys(ranking.REQUIRED, np.nan)
+    service = unranked.manifest["feature_service"]
+    features = dict.fromkeys(ranking.required(service), np.nan)
     names = list(unranked.manifest["sources"])
-    inputs = ranking.inputs(names, candidates, features, CUT.timestamp())
+    inputs = ranking.inputs(names, candidates, features, CUT.timestamp(), service)
     liked = (candidates.user_pos % 2 == candidates.item_idx % 2).astype(np.float32)
-    return ranking.train(inputs, liked, candidates.user_pos, ranking.input_names(names), RANKER, seed=7)
+    return ranking.train(inputs, liked, candidates.user_pos, unranked.manifest["features"], RANKER, seed=7)
 
 
 @dataclass
@@ -77,6 +78,7 @@ class Shelf:
     """Online features in memory. ``down``: every read fails as in an unreachable store; ``empty``: it holds nothing."""
 
     as_of: datetime = CUT
+    service: str = "ranker_v1"
     down: bool = False
     empty: bool = False
     prices: dict[str, float] = field(default_factory=lambda: {f"P{i}": 10.0 * (i + 1) for i in range(SIZE)})
@@ -84,11 +86,13 @@ class Shelf:
 
     def user(self, user_id: str) -> Mapping[str, float]:
         self._read()
-        names = [n for n in ranking.REQUIRED if n.startswith("user_activity")]
-        return dict.fromkeys(names, 3.0 if user_id.startswith("U") else np.nan)
+        return dict.fromkeys(self._names("user_activity"), 3.0 if user_id.startswith("U") else np.nan)
 
     def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         return self._columns("user_item_activity", item_ids)
+
+    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
+        return {name: np.array([float(c == "odd") for c in categories]) for name in self._names("user_category")}
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         return self._columns("item_", item_ids)
@@ -104,7 +108,10 @@ class Shelf:
 
     def _columns(self, prefix: str, item_ids: Sequence[str]) -> dict[str, np.ndarray]:
         self._read()
-        return {n: np.ones(len(item_ids)) for n in ranking.REQUIRED if n.startswith(prefix)}
+        return {name: np.ones(len(item_ids)) for name in self._names(prefix)}
+
+    def _names(self, prefix: str) -> list[str]:
+        return [name for name in ranking.required(self.service) if name.startswith(prefix)]
 
     def _read(self) -> None:
         if self.down:
@@ -129,7 +136,7 @@ class Memory:
         return self.bundles[version]
 
     def features(self, service: str) -> Shelf:
-        assert service == "ranker_v1"
+        self.shelf.service = service
         return self.shelf
 
 

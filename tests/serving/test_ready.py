@@ -90,6 +90,21 @@ def test_service_swaps_to_a_new_champion(client: TestClient, memory: Memory) -> 
     eventually(lambda: client.get("/recommend", params={"user_id": "U4"}).json()["model_version"] == "2")
 
 
+def test_service_goes_on_with_a_model_of_an_older_feature_service_beside_a_newer_one(
+    client: TestClient, memory: Memory
+) -> None:
+    def service() -> tuple[str, str, bool]:
+        answer = client.get("/recommend", params={"user_id": "U4", "k": 1}).json()
+        assert answer["items"][0]["item_id"] == "P4"
+        return answer["model_version"], answer["feature_service"], answer["degraded"]
+
+    assert service() == ("1", "ranker_v1", False)
+    memory.bundles[2], memory.version = bundle(service="ranker_v2"), 2
+    eventually(lambda: service() == ("2", "ranker_v2", False))
+    memory.version = 1
+    eventually(lambda: service() == ("1", "ranker_v1", False))
+
+
 def test_service_keeps_its_model_when_the_registry_fails(client: TestClient, memory: Memory) -> None:
     memory.down = True
     eventually(lambda: _parts(client)["model"]["ok"] is False)

@@ -1,0 +1,167 @@
+"""What a ranker reads of a feature service, and the inputs that it makes of it. One description a service.
+
+A service that a model was trained on goes on being readable: its description never changes, a new one comes beside it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from pipelines.core.columns import Col
+from pipelines.core.errors import ModelError
+from pipelines.core.feature_views import KINDS, KINDS_V1, WINDOWS, counts
+
+Features = Mapping[str, Any]
+"""Full feature name -> float64 [n], or a scalar for all; NaN where absent."""
+
+NO_CATEGORY: Final = ""
+"""Asked for in place of the category of an item that has none: no feature view has a row of it."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a ranker reads of one feature service. Features go by their full names."""
+
+    keys: tuple[str, ...]
+    """The columns that say who and what is asked about."""
+    plain: tuple[str, ...]
+    """Features that are inputs as they are."""
+    ages: Mapping[str, str]
+    """Input, in days -> the feature that is a point in time."""
+    derived: Mapping[str, Callable[[Features], Any]]
+    """Input -> what makes it of the features above."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Every feature that is read."""
+        return (*self.plain, *self.ages.values())
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs in order."""
+        return (*self.plain, *self.ages, *self.derived)
+
+
+def reads(service: str) -> Reads:
+    """What a ranker reads of ``service``.
+
+    Raises:
+        ModelError: no ranker of this version reads it.
+    """
+    if service not in SERVICES:
+        raise ModelError(f"the ranker reads {' or '.join(SERVICES)}, not {service}: train again, or update RecoMart")
+    return SERVICES[service]
+
+
+def _of(view: str, *features: str) -> tuple[str, ...]:
+    return tuple(f"{view}__{feature}" for feature in features)
+
+
+def _price_against(price: str, mean: str) -> Callable[[Features], Any]:
+    """The logarithm of an item's price over the user's mean; the first in the shop's currency, the other in minor."""
+
+    def ratio(features: Features) -> Any:
+        usual = np.maximum(np.asarray(features[mean], float) / 100.0, 0.0)
+        return np.log((np.maximum(np.asarray(features[price], float), 0.0) + 0.01) / (usual + 0.01))
+
+    return ratio
+
+
+def _trend(name: str) -> Callable[[Features], Any]:
+    """A count's mean day of the last 7 over that of the last 30."""
+
+    def ratio(features: Features) -> Any:
+        week, month = (np.nan_to_num(features[f"{name}_{window}"]) for window in ("7d", "30d"))
+        return (week / 7 + 0.1) / (month / 30 + 0.1)
+
+    return ratio
+
+
+def _rate(hits: str, *trials: str) -> Callable[[Features], Any]:
+    """(hits + 1) / (trials + 20): a few events can't drive it to its extremes. Nothing known is nothing counted."""
+
+    def rate(features: Features) -> Any:
+        return (np.nan_to_num(features[hits]) + 1.0) / (sum(np.nan_to_num(features[t]) for t in trials) + 20.0)
+
+    return rate
+
+
+def _share(part: str, whole: str, window: str) -> Callable[[Features], Any]:
+    """The share of the events of ``part`` in those of ``whole``; NaN where the latter has none."""
+
+    def share(features: Features) -> Any:
+        some, every = (
+            sum(np.nan_to_num(features[f"{view}__{k}_{window}"]) for k in KINDS_V1) for view in (part, whole)
+        )
+        return some / np.where(every == 0, np.nan, every)
+
+    return share
+
+
+def _trends(view: str) -> dict[str, Callable[[Features], Any]]:
+    return {f"item_trend_{kind}": _trend(f"{view}__{kind}") for kind in KINDS_V1}
+
+
+def _activity(view: str, kinds: tuple[str, ...], *more: str, windows: tuple[int, ...] = WINDOWS) -> tuple[str, ...]:
+    return _of(view, *counts(kinds, windows), *more)
+
+
+_INTEREST_V1: Final = ("item_activity_v1__views_30d", "item_activity_v1__clicks_30d")
+_RATES: Final = ("cart_rate_30d", "conversion_30d", "trend_7d_30d")
+
+SERVICES: Final[dict[str, Reads]] = {
+    "ranker_v1": Reads(
+        keys=(Col.USER_ID, Col.ITEM_ID),
+        plain=(
+            *_activity("user_activity_v1", KINDS_V1, "spend_30d", "spend_all", "mean_price_all"),
+            *_activity("item_activity_v1", KINDS_V1, "revenue_30d", "revenue_all"),
+            "item_profile_v1__price",
+            *_activity("user_item_activity_v1", KINDS_V1, windows=(7, 30)),
+        ),
+        ages={
+            "user_recency_days": "user_activity_v1__last_event_epoch_s",
+            "item_recency_days": "item_activity_v1__last_event_epoch_s",
+            "item_age_days": "item_profile_v1__first_seen_epoch_s",
+            "pair_recency_days": "user_item_activity_v1__last_event_epoch_s",
+        },
+        derived={
+            "price_against_user": _price_against("item_profile_v1__price", "user_activity_v1__mean_price_all"),
+            **_trends("item_activity_v1"),
+            "item_click_rate": _rate("item_activity_v1__clicks_30d", "item_activity_v1__views_30d"),
+            "item_cart_rate": _rate("item_activity_v1__carts_30d", *_INTEREST_V1),
+            "item_purchase_rate": _rate("item_activity_v1__purchases_30d", *_INTEREST_V1),
+        },
+    ),
+    "ranker_v2": Reads(
+        keys=(Col.USER_ID, Col.ITEM_ID, Col.CATEGORY),
+        plain=(
+            *_activity("user_activity_v2", tuple(KINDS), "spend_7d", "spend_30d", "spend_all"),
+            *_of("user_activity_v2", "mean_price_30d", "mean_price_all"),
+            *_of("user_activity_v2", *(f"distinct_items_{w}" for w in ("7d", "30d", "all")), *_RATES),
+            *_activity("item_activity_v2", tuple(KINDS), "revenue_7d", "revenue_30d", "revenue_all"),
+            *_of("item_activity_v2", *(f"distinct_users_{w}" for w in ("7d", "30d", "all")), *_RATES),
+            *_of("item_profile_v1", "price", "rating_rate", "rating_count"),
+            *_activity("user_item_activity_v2", tuple(KINDS)),
+            *_activity("user_category_activity_v1", tuple(KINDS), "spend_30d", "spend_all"),
+        ),
+        ages={
+            "user_recency_days": "user_activity_v2__last_event_epoch_s",
+            "user_purchase_recency_days": "user_activity_v2__last_purchase_epoch_s",
+            "item_recency_days": "item_activity_v2__last_event_epoch_s",
+            "item_purchase_recency_days": "item_activity_v2__last_purchase_epoch_s",
+            "item_age_days": "item_profile_v1__first_seen_epoch_s",
+            "pair_recency_days": "user_item_activity_v2__last_event_epoch_s",
+            "category_recency_days": "user_category_activity_v1__last_event_epoch_s",
+        },
+        derived={
+            "price_against_user": _price_against("item_profile_v1__price", "user_activity_v2__mean_price_all"),
+            **_trends("item_activity_v2"),
+            "item_click_rate": _rate("item_activity_v2__clicks_30d", "item_activity_v2__views_30d"),
+            "category_share_30d": _share("user_category_activity_v1", "user_activity_v2", "30d"),
+            "category_share_all": _share("user_category_activity_v1", "user_activity_v2", "all"),
+        },
+    ),
+}
+"""Feature service -> what a ranker reads of it."""
