@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "products": "pipelines.commands.products",
     "export": "pipelines.commands.export",
     "materialize": "pipelines.commands.materialize",
+    "audit": "pipelines.commands.audit",
     "up": "pipelines.commands.up",
     "down": "pipelines.commands.down",
     "status": "pipelines.commands.status",

@@ -63,23 +63,22 @@ class Tally:
     def add(self, pair: Pair, expected: Values | None, found: Values | None) -> None:
         """Compare what a row should be with what it is; None where there is no row."""
         self.compared += 1
-        wrong = differences(pair.view, expected, found)
+        wrong = differences(expected or {}, found or {})
         self.wrong += bool(wrong)
-        self.features.update(wrong)
-        values = (Mismatch(pair, name, *both) for name, both in wrong.items())
-        self.first += [value for value, _ in zip(values, range(SHOWN - len(self.first)), strict=False)]
+        self.features.update(wrong.keys())
+        values = [Mismatch(pair, name, *both) for name, both in wrong.items()]
+        self.first += values[: SHOWN - len(self.first)]
 
 
-def differences(view: str, expected: Values | None, found: Values | None) -> dict[str, tuple[Any, Any]]:
-    """Feature -> (expected, found) where they differ.
+def differences(expected: Values, found: Values) -> dict[str, tuple[Any, Any]]:
+    """Feature -> (expected, found) where they differ; a missing value is null."""
+    values = {name: (expected.get(name), found.get(name)) for name in expected | found}
+    return {name: both for name, both in values.items() if not _same(*both)}
 
-    Where no row should be, one that says that nothing is left is right, too: corrections never delete.
-    """
-    should = expected or dict.fromkeys(VIEWS[view].features)
-    found = found or dict.fromkeys(should)
-    if expected is None and all(_same(found[name], value) or not found[name] for name, value in nothing(view).items()):
-        return {}
-    return {name: (value, found[name]) for name, value in should.items() if not _same(value, found[name])}
+
+def is_gone(view: str, found: Values) -> bool:
+    """Whether a row says that nothing is left of its entity: a correction never deletes."""
+    return all(not found[name] or _same(found[name], value) for name, value in nothing(view).items())
 
 
 def pairs(

@@ -3,7 +3,7 @@
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ CHALLENGER: Final = "challenger"
 BUNDLE: Final = "bundle"
 """Artifact folder of the bundle within its run."""
 HASH: Final = "bundle_sha256"
+METRICS_AT_ONCE: Final = 1000
+"""MLflow's limit."""
 LINEAGE: Final = "lineage.json"
 """Artifact that says where the model comes from (core/lineage.py)."""
 
@@ -103,6 +105,28 @@ def champion(tracking_uri: str) -> int | None:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
+
+
+def log_run(
+    tracking_uri: str, experiment: str, metrics: Mapping[str, float], params: Mapping[str, str], files: Sequence[Path]
+) -> str:
+    """Log a run of ``experiment`` with ``files`` as its artifacts; returns the run's id.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    from mlflow.entities import Metric, Param, RunStatus
+
+    with _client(tracking_uri) as client:
+        run = client.create_run(_experiment(client, tracking_uri, experiment))
+        values = [Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()]
+        for start in range(0, len(values), METRICS_AT_ONCE):
+            client.log_batch(run.info.run_id, metrics=values[start : start + METRICS_AT_ONCE])
+        client.log_batch(run.info.run_id, params=[Param(name, value) for name, value in params.items()])
+        for file in files:
+            client.log_artifact(run.info.run_id, str(file))
+        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FINISHED))
+        return str(run.info.run_id)
 
 
 def holds(tracking_uri: str, version: int, run_id: str) -> bool:
@@ -205,12 +229,12 @@ def _log_run(
     return run_id
 
 
-def _experiment(client: Any, tracking_uri: str) -> str:
+def _experiment(client: Any, tracking_uri: str, name: str = NAME) -> str:
     """The experiment's id; with SQLite its artifacts lie beside the database, elsewhere the server decides."""
-    if known := client.get_experiment_by_name(NAME):
+    if known := client.get_experiment_by_name(name):
         return str(known.experiment_id)
     file = _sqlite_file(tracking_uri)
-    return str(client.create_experiment(NAME, (file.parent / "artifacts").as_uri() if file else None))
+    return str(client.create_experiment(name, (file.parent / "artifacts").as_uri() if file else None))
 
 
 def _ensure_model(client: Any) -> None:

@@ -1,0 +1,56 @@
+"""Rows of the published feature tables, looked up by their index."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+from psycopg import Connection, sql
+
+from pipelines.core.feature_views import VIEWS
+
+SCHEMA = "features"
+
+
+def newest(connection: Connection, view: str, keys: Sequence[tuple[str, ...]], until: datetime) -> pa.Table:
+    """The row of each entity that is true at ``until`` (UTC), in no order; entities without one are left out.
+
+    ``keys``: values in the order of the view's keys. Columns are those of ``VIEWS[view].schema``.
+    """
+    names = VIEWS[view].keys
+    same = sql.SQL(" AND ").join(sql.SQL("r.{0} = k.{0}").format(sql.Identifier(name)) for name in names)
+    query = sql.SQL(
+        "SELECT n.* FROM unnest({arrays}) AS k({names}) CROSS JOIN LATERAL ("
+        "SELECT {columns} FROM {table} AS r WHERE {same} AND r.event_timestamp <= %s "
+        "ORDER BY r.event_timestamp DESC, r.created_timestamp DESC LIMIT 1) AS n"
+    ).format(
+        arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(names)),
+        names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        columns=_columns(view),
+        table=sql.Identifier(SCHEMA, view),
+        same=same,
+    )
+    columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in names]
+    return _table(view, connection.execute(query, [*columns, until]).fetchall())
+
+
+def newest_of_users(connection: Connection, view: str, users: Sequence[str]) -> pa.Table:
+    """The newest row of every entity of ``view`` that belongs to one of ``users``, in no order."""
+    query = sql.SQL(
+        "SELECT DISTINCT ON ({names}) {columns} FROM {table} WHERE user_id = ANY(%s) "
+        "ORDER BY {names}, event_timestamp DESC, created_timestamp DESC"
+    ).format(
+        names=sql.SQL(", ").join(map(sql.Identifier, VIEWS[view].keys)),
+        columns=_columns(view),
+        table=sql.Identifier(SCHEMA, view),
+    )
+    return _table(view, connection.execute(query, [list(users)]).fetchall())
+
+
+def _columns(view: str) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, VIEWS[view].schema.names))
+
+
+def _table(view: str, rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    schema = VIEWS[view].schema
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pa.table([pa.array(list(c), f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
