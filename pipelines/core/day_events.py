@@ -68,6 +68,15 @@ class TakenBack:
         none = {f.name: np.empty(0, t) for f, t in zip(fields(cls)[1:], _TAKEN, strict=True)}
         return cls(day, **none)
 
+    def take(self, some: NDArray[np.bool_]) -> "TakenBack":
+        """Some of them."""
+        return TakenBack(self.day, *(getattr(self, f.name)[some] for f in fields(self)[1:]))
+
+    def append(self, later: "TakenBack") -> "TakenBack":
+        """These and later ones."""
+        names = (f.name for f in fields(self)[1:])
+        return TakenBack(later.day, *(np.append(getattr(self, name), getattr(later, name)) for name in names))
+
 
 _EVENT = (np.int32, np.int32, np.int32, np.int8, np.int64, np.bool_, np.int64, np.int64)
 _TAKEN = (np.int32, np.int32, np.int32, np.int32, np.int64, np.int64, np.bool_)

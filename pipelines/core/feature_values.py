@@ -1,0 +1,114 @@
+"""From counts and sums to the columns of the views of activity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.core.columns import UTC_US, Col
+from pipelines.core.day_events import Int32, Int64
+from pipelines.core.day_sums import CENTS, MADE, PRICED, PURCHASES, SPEND, SPEND_MADE
+from pipelines.core.entities import ITEM, USER, USER_CATEGORY, USER_ITEM
+from pipelines.core.feature_views import KINDS, VIEWS
+from pipelines.core.running_sums import NEVER
+
+MADE_VIEWS: Final = {USER: "user_activity_v1", ITEM: "item_activity_v1", USER_ITEM: "user_item_activity_v1"}
+"""Kind of entity -> the view that counts purchases as made."""
+NET_VIEWS: Final = {USER: "user_activity_v2", ITEM: "item_activity_v2", USER_ITEM: "user_item_activity_v2",
+                    USER_CATEGORY: "user_category_activity_v1"}  # fmt: skip
+"""Kind of entity -> the view that counts purchases net."""
+RECENT_VIEW: Final = "user_recent_items_v1"
+
+_SPANS: Final = ("1d", "7d", "30d", "all")
+_DAY_US: Final = 86_400_000_000
+
+Columns = dict[str, np.ndarray | pa.Array]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is known of some entities of one kind at one midnight."""
+
+    kind: str
+    counts: Int32
+    """[1d, 7d, 30d, all; column of day_sums; entity]."""
+    money: Int64
+    """[7d, 30d, all; column of day_sums; entity]."""
+    last: Int64
+    """Epoch seconds of the last event: [entity]."""
+
+    def take(self, rows: Int64) -> "Block":
+        """Some of the entities."""
+        return Block(self.kind, self.counts.take(rows, 2), self.money.take(rows, 2), self.last.take(rows))
+
+
+def made(block: Block) -> Columns:
+    """The columns of the first versions, and maybe more, by name."""
+    return _sums(block, MADE, SPEND_MADE)
+
+
+def net(block: Block) -> Columns:
+    """The columns that are net of cancellations, by name; without those of ``of_whole``."""
+    return _sums(block, PURCHASES, SPEND)
+
+
+def of_whole(block: Block, distinct: Int32, last_purchase: Int64) -> Columns:
+    """The columns of users and items that their pairs don't have.
+
+    ``distinct``: items of each user or users of each item [7d, 30d, all; entity]; ``last_purchase``: epoch seconds.
+    """
+    other = "items" if block.kind == USER else "users"
+    return {
+        **{f"distinct_{other}_{span}": n for span, n in zip(_SPANS[1:], distinct, strict=True)},
+        **_rates(block.counts),
+        "last_purchase_epoch_s": pa.array(last_purchase, mask=last_purchase == NEVER),
+    }
+
+
+def table(
+    view: str, keys: Mapping[str, pa.Array], midnight: int, columns: Mapping[str, np.ndarray | pa.Array]
+) -> pa.Table:
+    """The rows of a view, stamped with a midnight (days since 1970)."""
+    rows = len(next(iter(keys.values())))
+    stamp = pa.repeat(pa.scalar(midnight * _DAY_US, UTC_US), rows)
+    features = VIEWS[view].features.items()
+    return pa.table(
+        {
+            **keys,
+            Col.EVENT_TIMESTAMP: stamp,
+            Col.CREATED_TIMESTAMP: stamp,
+            **{name: pa.array(columns[name]).cast(kind) for name, kind in features},
+        }
+    )
+
+
+def _sums(block: Block, purchases: int, spend: int) -> Columns:
+    columns: Columns = {"last_event_epoch_s": block.last}
+    for place, kind in enumerate(KINDS):
+        place = purchases if place == PURCHASES else place
+        columns |= {f"{kind}_{span}": block.counts[s, place] for s, span in enumerate(_SPANS)}
+    if block.kind != USER_ITEM:
+        name = "revenue" if block.kind == ITEM else "spend"
+        columns |= {f"{name}_{span}": block.money[s, spend] for s, span in enumerate(_SPANS[1:])}
+    if block.kind == USER:
+        columns |= {f"mean_price_{span}": _mean_price(block, s) for s, span in ((2, "30d"), (3, "all"))}
+        columns["priced_all"] = block.counts[3, PRICED]
+    return columns
+
+
+def _mean_price(block: Block, span: int) -> pa.Array:
+    priced = block.counts[span, PRICED]
+    return pa.array(block.money[span - 1, CENTS] / np.maximum(priced, 1), mask=priced == 0)
+
+
+def _rates(counts: Int32) -> Columns:
+    """Shares of what was looked at, smoothed by 1 of 20; the last 7 days against the last 30, smoothed by 0.1 a day."""
+    views, clicks, carts, _, purchases = counts[:, : len(KINDS)].swapaxes(0, 1)
+    looked, week, month = views[2] + clicks[2] + 20, *(views + clicks + carts + purchases)[1:3]
+    return {
+        "cart_rate_30d": (carts[2] + 1) / looked,
+        "conversion_30d": (purchases[2] + 1) / looked,
+        "trend_7d_30d": (week / 7 + 0.1) / (month / 30 + 0.1),
+    }

@@ -1,0 +1,58 @@
+"""The last different items of each user."""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipelines.core.day_events import Int32, Int64
+from pipelines.core.feature_views import RECENT_ITEMS
+
+NONE: Final = -1
+"""The place of an item that isn't."""
+
+
+def latest_first(user: NDArray[np.integer], item: NDArray[np.integer], last: Int64) -> tuple[Int64, Int32]:
+    """The users of a day, as they come, and a row for each with the first RECENT_ITEMS of its items, NONE behind.
+
+    ``user`` and ``item``: the pairs of a day, those of a user together, and those of the same item together;
+    ``last``: the place of the last event of each, different numbers.
+    """
+    same_user = user[1:] == user[:-1]
+    pairs = _starts(same_user & (item[1:] == item[:-1]), len(user))
+    if len(pairs) < len(user):
+        user, item, last = user[pairs], item[pairs], np.maximum.reduceat(last, pairs)
+        same_user = user[1:] == user[:-1]
+    starts = _starts(same_user, len(user))
+    row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(user)))
+    order = np.argsort((row << 32) - last)
+    place = np.arange(len(user)) - starts[row]  # the rows are the same in this order
+    few = place < RECENT_ITEMS
+    items = np.full((len(starts), RECENT_ITEMS), NONE, np.int32)
+    items[row[few], place[few]] = item[order[few]]
+    return user[starts].astype(np.int64), items
+
+
+def _starts(same: NDArray[np.bool_], size: int) -> Int64:
+    """Where a run begins, from whether each value but the first is like the one before."""
+    return np.flatnonzero(np.append(True, ~same)[:size])
+
+
+def merge(today: Int32, before: Int32) -> Int32:
+    """Rows of items, latest first: those of ``today``, then those of ``before`` that aren't among them."""
+    keep = before != NONE
+    for column in range(int((today != NONE).sum(axis=1).max(initial=0))):
+        keep &= before != today[:, column : column + 1]
+    place = (today != NONE).sum(axis=1)[:, None] + np.cumsum(keep, axis=1) - 1
+    row, column = np.nonzero(keep & (place < RECENT_ITEMS))
+    merged = today.copy()
+    merged[row, place[row, column]] = before[row, column]
+    return merged
+
+
+def lists(items: Int32, ids: pa.StringArray) -> pa.ListArray:
+    """Rows of items as lists of their ids."""
+    known = items != NONE
+    ends = np.cumsum(known.sum(axis=1), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(np.append(np.int32(0), ends)), ids.take(pa.array(items[known])))
