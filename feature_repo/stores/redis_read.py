@@ -1,13 +1,23 @@
 """Bulk reads from Redis: features of many entities and views in one round trip, as NumPy columns by name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from feast.feature_view import FeatureView
+from feast.repo_config import RepoConfig
+from redis import Redis, RedisCluster
+
+from feature_repo.stores.redis_decode import NUMERIC, numbers, objects, timestamps
+from feature_repo.stores.redis_pipe import exchange
+from feature_repo.stores.redis_wire import bulk, bulks, feature_field, joined, redis_keys, stamp_field
 
 Column = np.ndarray[Any, Any]
+Held = tuple[bytes | None, ...]
+"""What Redis holds in one hash field, for each of the entities that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +40,85 @@ class Columns:
 
     values: dict[str, Column]
     event_timestamp: Column
+
+
+@dataclass
+class _Group:
+    """Reads that ask for the same entities, and the hash fields that they need: one HMGET an entity."""
+
+    keys: pa.Array  # each entity once
+    places: Column  # row -> place in ``keys``
+    fields: dict[bytes, int] = field(default_factory=dict)
+    columns: list[Held] = field(default_factory=list)  # in the order of ``fields``
+
+    def commands(self) -> pa.Array:
+        head = b"*%d\r\n" % (2 + len(self.fields)) + bulk(b"HMGET")
+        return joined(head, bulks(self.keys), b"".join(map(bulk, self.fields)))
+
+    def held(self, name: bytes) -> Held:
+        return self.columns[self.fields[name]]
+
+
+def read_columns(client: Redis | RedisCluster, config: RepoConfig, reads: Sequence[Read]) -> list[Columns]:
+    """The answers in the order of ``reads``, in one round trip to each server that holds some of the entities.
+
+    Raises:
+        ValueError: a read names a feature that its view doesn't have, or keys that aren't those of the view.
+    """
+    groups: dict[Any, _Group] = {}
+    grouped = [_group(groups, config, read) for read in reads]
+    fields = [[feature_field(config, read.view, name) for name in read.features] for read in reads]
+    for read, group, names in zip(reads, grouped, fields, strict=True):
+        for name in (*names, stamp_field(config, read.view)):
+            group.fields.setdefault(name, len(group.fields))
+    _ask(client, list({id(group): group for group in grouped}.values()))
+    numeric = iter(_numeric(reads, grouped, fields))
+    return [
+        Columns(
+            {
+                name: (next(numeric) if _is_number(read.view, name) else objects(group.held(at)))[group.places]
+                for name, at in zip(read.features, names, strict=True)
+            },
+            timestamps(group.held(stamp_field(config, read.view)))[group.places],
+        )
+        for read, group, names in zip(reads, grouped, fields, strict=True)
+    ]
+
+
+def _group(groups: dict[Any, _Group], config: RepoConfig, read: Read) -> _Group:
+    """The group of the entities that ``read`` asks for; the same one for the same keys."""
+    if missing := set(read.view.join_keys) - read.keys.keys():
+        raise ValueError(f"{read.view.name}: the read has no values for the keys {sorted(missing)}")
+    if unknown := set(read.features) - {feature.name for feature in read.view.features}:
+        raise ValueError(f"{read.view.name}: has no features {sorted(unknown)}")
+    asked = tuple((name, id(read.keys[name])) for name in sorted(read.view.join_keys))
+    if asked not in groups:
+        keys = redis_keys(config, read.view, {name: pa.array(read.keys[name]) for name in read.view.join_keys})
+        once = keys.dictionary_encode()
+        group = _Group(once.dictionary, once.indices.to_numpy())
+        groups[asked] = groups.setdefault(tuple(keys.to_pylist()), group)
+    return groups[asked]
+
+
+def _ask(client: Redis | RedisCluster, groups: Sequence[_Group]) -> None:
+    """Fill each group with what Redis holds."""
+    keys = pa.concat_arrays([group.keys for group in groups])
+    replies = iter(exchange(client, keys, pa.concat_arrays([group.commands() for group in groups])))
+    for group in groups:
+        group.columns = list(zip(*islice(replies, len(group.keys)), strict=True)) or [()] * len(group.fields)
+
+
+def _numeric(reads: Sequence[Read], groups: Sequence[_Group], fields: Sequence[Sequence[bytes]]) -> list[Column]:
+    """The columns of all numeric features in the order of the reads, decoded at once."""
+    held = [
+        group.held(at)
+        for read, group, names in zip(reads, groups, fields, strict=True)
+        for name, at in zip(read.features, names, strict=True)
+        if _is_number(read.view, name)
+    ]
+    decoded = numbers(list(chain.from_iterable(held)))
+    return np.split(decoded, np.cumsum([len(column) for column in held])[:-1]) if held else []
+
+
+def _is_number(view: FeatureView, feature: str) -> bool:
+    return next(f for f in view.features if f.name == feature).dtype.to_value_type() in NUMERIC

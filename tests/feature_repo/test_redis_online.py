@@ -179,11 +179,3 @@ def test_retain_leaves_other_projects_and_other_keys_alone(
         == 1
     )
     assert client.dbsize() == 3
-
-
-@pytest.mark.parametrize("setting", [{"skip_dedup": False}, {"key_ttl_seconds": 9}, {"redis_type": "redis_cluster"}])
-def test_what_bulk_writes_cannot_do_goes_feasts_way(
-    setting: dict[str, Any], store_of: Callable[..., FeatureStore]
-) -> None:
-    assert ArrowRedisOnlineStore.takes_arrow(store_of().config.online_store)
-    assert not ArrowRedisOnlineStore.takes_arrow(store_of(**setting).config.online_store)
