@@ -1,23 +1,38 @@
-"""Load the newest feature values into Redis again, up to the moment of the last publish."""
+"""Bring what is published in Postgres online, into Redis: only what changed since the last time.
 
+Written are the entities with rows loaded since the view's last materialization, or stamped after its watermark; a run
+that was killed goes on where it was. `--full`, and a Redis that was emptied: every entity, and what is gone goes. The
+watermark is the end of what was published, never later than now. Only one publishes or materializes at a time: the
+second one stops with exit code 75.
+"""
+
+import argparse
 import logging
 import time
-from datetime import datetime
 
 from pipelines.context import Context
-from pipelines.core.errors import InputError
-from pipelines.io import feast_store, materialization, receipts
-from pipelines.io.files import read_json
+from pipelines.io import feast_store, materialization, postgres, receipts
 
 log = logging.getLogger(__name__)
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Take the views and how much of them."""
+    parser.add_argument("views", nargs="*", metavar="VIEW", help="feature views; all where none is named")
+    parser.add_argument("--full", action="store_true", help="write every entity, and remove those that are gone")
+
+
 def run(context: Context) -> None:
-    """Make Redis hold what Postgres holds, up to the receipt's ``as_of``: after Redis lost its data, for example."""
+    """Make Redis hold each entity's newest published row.
+
+    Raises:
+        ServiceError: nothing was published yet, another one publishes or materializes, or a server doesn't answer.
+        ConfigError: a view isn't declared.
+    """
     started = time.monotonic()
-    receipt = context.root / receipts.PUBLISHED
-    if not receipt.exists():
-        raise InputError(f"{receipt} is missing: nothing was published yet, run `make pipeline`")
-    as_of = datetime.fromisoformat(read_json(receipt)["as_of"])
-    materialization.materialize(feast_store.open_store(context.settings), as_of)
-    log.info("online up to %s in %.1f s", as_of.date(), time.monotonic() - started)
+    with postgres.connect(context.settings) as connection, materialization.alone(connection, wait=False):
+        store = feast_store.open_store(context.settings)
+        written = materialization.materialize(connection, store, context.args.views, full=context.args.full)
+    if not context.args.views:
+        receipts.mark_online(context.settings)
+    log.info("%d entities written, %.1f s", sum(written.values()), time.monotonic() - started)

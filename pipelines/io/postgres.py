@@ -1,15 +1,15 @@
-"""Postgres: connections, and tables that are replaced whole from Parquet."""
+"""Postgres: connections, a lock that one holds alone, and Parquet files into tables by COPY."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from psycopg import Connection, sql
 
 from pipelines.core.columns import UTC_US
@@ -18,24 +18,21 @@ from pipelines.settings import Settings
 
 TYPES: Final = {
     pa.string(): "text",
+    pa.int32(): "integer",
     pa.int64(): "bigint",
     pa.float64(): "double precision",
     pa.bool_(): "boolean",
-    UTC_US: "timestamptz",
+    pa.date32(): "date",
+    UTC_US: "timestamp with time zone",
+    pa.list_(pa.string()): "text[]",
 }
+"""Arrow type -> Postgres type, as Postgres itself names it."""
 
 LOG: Final = Path("logs/postgres.log")
 """Of the embedded server."""
 NO_SPACE: Final = "No space left on device"
-BATCH: Final = 65_536
 
-
-@dataclass(frozen=True)
-class Load:
-    """What a table is made of: Parquet files of one schema, and the columns that make a row unique, as SQL terms."""
-
-    files: Sequence[Path]
-    unique: Sequence[str]
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -66,59 +63,89 @@ def _disk_full(output: Path, began: int) -> str:
         return NO_SPACE if NO_SPACE.encode() in file.read() else ""
 
 
-def replace_tables(connection: Connection, schema: str, loads: Mapping[str, Load]) -> dict[str, int]:
-    """Replace each table of ``schema`` by the rows of its files; readers see all old tables or all new ones.
+@contextmanager
+def alone(connection: Connection, name: str, *, wait: bool) -> Iterator[None]:
+    """Hold the lock ``name`` of this database, which one connection has at a time; it goes with the connection.
 
-    Returns: table -> rows.
+    Commits what the connection did before.
 
     Raises:
-        ServiceError: two rows have the same unique columns, or another object holds on to an old table.
+        ServiceError: another one holds it, and it isn't to be waited for.
     """
-    rows = {}
+    (free,) = connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name]).fetchone() or (False,)
+    if not free:
+        holder = _holder(connection, name)
+        if not wait:
+            raise ServiceError(f"{holder}: run this again when it is done")
+        log.info("waiting: %s", holder)
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
+    connection.commit()
     try:
-        # one at a time: two loads would wait for each other's locks
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"replace_tables.{schema}"])
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
-        for name, load in loads.items():
-            rows[name] = _load(connection, schema, name, load)
-        for name in loads:
-            _swap(connection, schema, name)
-    except (psycopg.errors.UniqueViolation, psycopg.errors.DependentObjectsStillExist) as error:
-        raise ServiceError(f"Postgres schema {schema}: {str(error).strip()}") from None
-    return rows
+        yield
+    finally:
+        if not connection.broken:
+            connection.rollback()
+            connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+            connection.commit()
 
 
-def _load(connection: Connection, schema: str, name: str, load: Load) -> int:
-    """Make ``<name>__new`` with its index ``<name>__new_key``; return its rows."""
-    table = sql.Identifier(schema, f"{name}__new")
-    fields = pq.read_schema(load.files[0])
+def _holder(connection: Connection, name: str) -> str:
+    found = connection.execute(
+        "SELECT pid, date_trunc('second', backend_start) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+        "WHERE locktype = 'advisory' AND objid = (hashtext(%s)::bigint & 4294967295)::oid AND granted "
+        "AND datname = current_database()",
+        [name],
+    ).fetchone()
+    who = f" (Postgres process {found[0]}, since {found[1]:%Y-%m-%d %H:%M:%S %Z})" if found else ""
+    return f"another {name} is under way{who}"
+
+
+def create_table(connection: Connection, table: sql.Composable, schema: pa.Schema) -> None:
+    """Create a table with the columns of ``schema``."""
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(field.name), sql.SQL(TYPES[field.type])) for field in fields
+        sql.SQL("{} {}").format(sql.Identifier(field.name), sql.SQL(TYPES[field.type])) for field in schema
     )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
-    rows = 0
-    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN (FORMAT csv, FREEZE)").format(table)) as copy:
-        for path in load.files:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH):
-                    copy.write(_csv(batch))
-                    rows += batch.num_rows
-    unique = sql.SQL(", ").join(sql.SQL(term) for term in load.unique)
-    key = sql.Identifier(f"{name}__new_key")
-    connection.execute(sql.SQL("CREATE UNIQUE INDEX {} ON {} ({})").format(key, table, unique))
-    connection.execute(sql.SQL("ANALYZE {}").format(table))
-    return rows
+
+
+def columns_of(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
+    """(name, type) of each column of a table in order; empty where there is no such table."""
+    rows = connection.execute(
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
+        "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        [schema, table],
+    )
+    return [(str(name), str(kind)) for name, kind in rows.fetchall()]
+
+
+def copy_in(connection: Connection, table: sql.Composable, batches: Iterable[pa.RecordBatch], freeze: bool) -> None:
+    """Append the rows of ``batches``, whose columns are the table's in order.
+
+    ``freeze``: the table was made in this transaction; its rows then need no later pass of vacuum.
+    """
+    options = sql.SQL("FORMAT csv, FREEZE" if freeze else "FORMAT csv")
+    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN ({})").format(table, options)) as copy:
+        for batch in batches:
+            copy.write(_csv(batch))
 
 
 def _csv(batch: pa.RecordBatch) -> pa.Buffer:
-    """Text that COPY reads: an empty text is ``""``, a missing value nothing."""
+    """Text that COPY reads: an empty text is ``""``, a missing value nothing, a list ``{"a","b"}``."""
+    columns = [_array_text(c) if pa.types.is_list(c.type) else c for c in batch.columns]
     sink = pa.BufferOutputStream()
-    pa_csv.write_csv(batch, sink, pa_csv.WriteOptions(include_header=False))
+    plain = pa.record_batch(columns, names=batch.schema.names)
+    pa_csv.write_csv(plain, sink, pa_csv.WriteOptions(include_header=False))
     return sink.getvalue()
 
 
-def _swap(connection: Connection, schema: str, name: str) -> None:
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, name)))
-    for kind, suffix in (("TABLE", ""), ("INDEX", "_key")):
-        new, plain = sql.Identifier(schema, f"{name}__new{suffix}"), sql.Identifier(f"{name}{suffix}")
-        connection.execute(sql.SQL("ALTER {} {} RENAME TO {}").format(sql.SQL(kind), new, plain))
+def _array_text(lists: pa.ListArray) -> pa.StringArray:
+    """Postgres' text of arrays of texts."""
+    texts = lists.flatten()
+    escaped = pc.replace_substring_regex(texts, r'(["\\])', r"\\\1")
+    quoted = pc.fill_null(pc.binary_join_element_wise('"', escaped, '"', ""), "NULL")
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    offsets = pc.cumulative_sum(lengths.cast(pa.int32()))
+    again = pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), offsets]), quoted)
+    joined = pc.binary_join_element_wise("{", pc.binary_join(again, ","), "}", "")
+    return pc.if_else(lists.is_valid(), joined, pa.scalar(None, pa.string()))

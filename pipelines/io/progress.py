@@ -16,7 +16,10 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
 
 
 @contextmanager
-def counting(label: str, total: int) -> Iterator[Callable[[int], object]]:
-    """Show how far it is as often as the yielded function is called with how much more is done."""
+def counting(label: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Show how far it is as often as the yielded function is called with how much more is done, of ``total`` or of
+
+    an unknown number.
+    """
     with tqdm(desc=label, total=total, leave=False, disable=not sys.stderr.isatty(), unit_scale=True) as bar:
         yield bar.update

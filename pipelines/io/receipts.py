@@ -4,8 +4,10 @@ A database may be emptied or another server named between two runs; the files un
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import psycopg
 import redis
@@ -20,6 +22,10 @@ PUBLISHED: Final = Path("data/published/receipt.json")
 REGISTERED: Final = Path("data/registered/receipt.json")
 KEY: Final = "recomart:published"
 """Key in Redis that holds the SHA-256 of the receipt; in Postgres it is the comment of the schema ``features``."""
+AS_OF: Final = "recomart:as_of"
+"""Key in Redis: the end (ISO 8601, UTC) of what was published and then materialized."""
+TOKENS: Final = "recomart:materialized"
+"""Hash in Redis: view -> the token of what was materialized there, the same as in Postgres."""
 
 
 def write_published(settings: Settings, receipt: object) -> None:
@@ -29,8 +35,14 @@ def write_published(settings: Settings, receipt: object) -> None:
     mark = files.sha256(path)
     with postgres.connect(settings) as connection:
         connection.execute(f"COMMENT ON SCHEMA features IS '{mark}'")
-    with redis.Redis.from_url(settings.redis) as client:
-        client.set(KEY, mark)
+    mark_online(settings)
+
+
+def mark_online(settings: Settings) -> None:
+    """Leave in Redis the mark that Postgres has, if any: both hold the same."""
+    if (mark := _postgres_mark(settings)) is not None:
+        with _redis(settings) as client:
+            client.set(KEY, mark)
 
 
 def drop_stale(settings: Settings) -> None:
@@ -50,14 +62,30 @@ def drop_stale(settings: Settings) -> None:
 
 
 def _marks(settings: Settings) -> set[str | None]:
+    mark = _postgres_mark(settings)
+    with _redis(settings) as client:
+        return {mark, cast(str | None, client.get(KEY))}
+
+
+def _postgres_mark(settings: Settings) -> str | None:
     with postgres.connect(settings) as connection:
         try:
             row = connection.execute("SELECT obj_description('features'::regnamespace)").fetchone()
         except psycopg.errors.InvalidSchemaName:
             row = None
+    return row[0] if row else None
+
+
+@contextmanager
+def _redis(settings: Settings) -> Iterator[redis.Redis]:
+    """A client.
+
+    Raises:
+        ServiceError: the server doesn't answer.
+    """
     try:
         with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
-            return {row[0] if row else None, client.get(KEY)}
+            yield client
     except redis.RedisError as error:
         raise ServiceError(f"Redis: {error}") from None
 
