@@ -1,91 +1,144 @@
-"""Arrow tables to and from Postgres by COPY, without a Python object for each value."""
+"""Postgres as Arrow: rows up and down by binary COPY, in one transaction on one snapshot.
 
+ADBC's driver does it in C++: measured against CSV through psycopg and Arrow's CSV reader it takes a third of the CPU,
+it streams, and it knows arrays, bytes, nulls and empty texts by their types.
+"""
+
+import re
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
+import adbc_driver_manager
+import psycopg
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-from feast.type_map import arrow_to_pg_type, pg_type_code_to_arrow
-from psycopg import Connection, sql
+from adbc_driver_postgresql import dbapi
+from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
+from feast.infra.utils.postgres.postgres_config import PostgreSQLConfig
+from psycopg.conninfo import make_conninfo
 
 UTC_US: Final = pa.timestamp("us", tz="UTC")
-
-FROM_TEXT: Final = {
-    16: pa.bool_(),
-    20: pa.int64(),
-    21: pa.int32(),
-    23: pa.int32(),
-    25: pa.string(),
-    700: pa.float32(),
-    701: pa.float64(),
-    1042: pa.string(),
-    1043: pa.string(),
-    1082: pa.date32(),
-    1114: pa.timestamp("us"),
-    1184: UTC_US,
-    1700: pa.float64(),
-}
-"""Postgres type -> the Arrow type that its text is read as. The same types as Feast's, but times keep their zone."""
+BATCH_BYTES: Final = 4 << 20
+# A compiled look-up isn't worth its compilation, however many there are; cursors are read to their end.
+SETTINGS: Final = (
+    "-c timezone=UTC -c default_transaction_isolation=repeatable\\ read -c jit=off -c cursor_tuple_fraction=1"
+)
 
 
-def upload(connection: Connection, name: str, table: pa.Table) -> None:
-    """Create the temporary table ``name`` with the columns and rows of ``table``, dropped at the transaction's end."""
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(field.name), sql.SQL(arrow_to_pg_type(str(field.type))))
-        for field in table.schema
-    )
-    named = sql.Identifier(name)
-    connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(named, columns))
-    with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(named)) as copy:
-        for batch in table.to_batches(max_chunksize=65_536):
-            sink = pa.BufferOutputStream()
-            pa_csv.write_csv(batch, sink, pa_csv.WriteOptions(include_header=False))
-            copy.write(sink.getvalue())
+@contextmanager
+def session(config: PostgreSQLConfig) -> Iterator["Session"]:
+    """A transaction with Feast's connection settings, all of it on one snapshot, in UTC; committed at the end.
+
+    Raises:
+        psycopg.Error: as Feast's own store raises it, by its SQLSTATE.
+    """
+    with _as_psycopg_errors(), dbapi.connect(_conninfo(config)) as connection:
+        yield Session(connection)
+        connection.commit()
 
 
-def download(connection: Connection, query: str) -> pa.Table:
-    """The rows of ``query`` as Arrow, in the query's order. The session's time zone must be UTC."""
-    cursor = connection.execute(f"SELECT * FROM ({query}) AS described LIMIT 0")
-    columns = {c.name: c.type_code for c in cursor.description or ()}
-    if set(columns.values()) - FROM_TEXT.keys():
-        return _fetch(connection, query)
-    schema = pa.schema([(name, FROM_TEXT[code]) for name, code in columns.items()])
-    sink = pa.BufferOutputStream()
-    with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT csv)") as copy:
-        for data in copy:
-            sink.write(data)
-    text = sink.getvalue()
-    return _parse(text, schema) if text.size else schema.empty_table()
+class Session:
+    """Statements of one transaction, whose rows are Arrow."""
+
+    def __init__(self, connection: dbapi.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that has no rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def describe(self, query: str) -> pa.Schema:
+        """The columns of ``query`` without running it; `postgres_type` names their types."""
+        with self._connection.cursor() as cursor:
+            return cursor.adbc_execute_schema(query)
+
+    def tables(self, query: str) -> Generator[pa.Table]:
+        """The rows of ``query`` in its order, some megabytes at a time; at least one table, which may be empty."""
+        with self._connection.cursor(adbc_stmt_kwargs={"adbc.postgresql.batch_size_hint_bytes": BATCH_BYTES}) as cursor:
+            cursor.execute(self._readable(query))
+            reader = cursor.fetch_record_batch()
+            batches = iter(reader)
+            yield _bare(next(batches, None) or reader.schema.empty_table())
+            yield from map(_bare, batches)
+
+    def table(self, query: str) -> pa.Table:
+        """The rows of ``query`` in its order."""
+        return pa.concat_tables(self.tables(query))
+
+    def pages(self, query: str, rows: int) -> Generator[pa.Table]:
+        """As `tables`, by a cursor, ``rows`` rows at a time: other statements may run between two pages."""
+        self.execute(f"DECLARE feast_pages NO SCROLL CURSOR FOR {self._readable(query)}")
+        page, first = self._fetch(rows), True
+        while first or page.num_rows:
+            yield page
+            page, first = self._fetch(rows), False
+        self.execute("CLOSE feast_pages")
+
+    def upload(
+        self, table: str, rows: Iterable[pa.Table], *, schema: str | None = None, temporary: bool = False
+    ) -> None:
+        """Create ``table`` from ``rows``, its columns typed as the first of them."""
+        with self._connection.cursor() as cursor:
+            for number, part in enumerate(rows):
+                mode = "append" if number else "create"
+                cursor.adbc_ingest(table, part, mode, db_schema_name=schema, temporary=temporary)
+
+    @contextmanager
+    def uploaded(self, table: str, rows: pa.Table) -> Iterator[None]:
+        """Within it ``rows`` are in the temporary table ``table``."""
+        self.upload(table, [rows], temporary=True)
+        yield
+        self.execute(f"DROP TABLE pg_temp.{quoted(table)}")
+
+    def _fetch(self, rows: int) -> pa.Table:
+        with self._connection.cursor(adbc_stmt_kwargs={"adbc.postgresql.use_copy": False}) as cursor:
+            cursor.execute(f"FETCH {rows} FROM feast_pages")
+            return _bare(cursor.fetch_arrow_table())
+
+    def _readable(self, query: str) -> str:
+        """``query`` with numbers of any precision as doubles, as Feast has them, and what Arrow hasn't as text."""
+        columns = [(quoted(field.name), read_as(field)) for field in self.describe(query)]
+        if not any(cast for _, cast in columns):
+            return query
+        return f"SELECT {', '.join(f'{name}{cast} AS {name}' for name, cast in columns)} FROM ({query}) AS readable"
 
 
-def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``column`` without the encodings that Feast has no Postgres type for."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    textual = pa.types.is_large_string(column.type) or pa.types.is_null(column.type)
-    return column.cast(pa.string()) if textual else column
+def quoted(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
-def _parse(text: pa.Buffer, schema: pa.Schema) -> pa.Table:
-    return pa_csv.read_csv(
-        pa.BufferReader(text),
-        pa_csv.ReadOptions(column_names=schema.names),
-        pa_csv.ParseOptions(newlines_in_values=pa.string() in schema.types, ignore_empty_lines=False),
-        pa_csv.ConvertOptions(
-            column_types=schema,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,  # an empty text is "", a missing one is nothing
-            true_values=["t"],
-            false_values=["f"],
-        ),
-    )
+def postgres_type(field: pa.Field) -> str:
+    """The type of a described column as Postgres names it, such as ``int8``; an array's begins with an underscore."""
+    return (field.metadata or {})[b"POSTGRESQL:type"].decode()
 
 
-def _fetch(connection: Connection, query: str) -> pa.Table:
-    """Row by row, for types whose text Arrow can't read (arrays, bytes)."""
-    cursor = connection.execute(query)
-    described = cursor.description or ()
-    columns = zip(*cursor.fetchall(), strict=True) if cursor.rowcount else ([] for _ in described)
-    types = [FROM_TEXT.get(c.type_code) or pg_type_code_to_arrow(c.type_code) for c in described]
-    arrays = [pa.array(list(values), type=type_) for values, type_ in zip(columns, types, strict=True)]
-    return pa.table(arrays, names=[c.name for c in described])
+def read_as(field: pa.Field) -> str:
+    """The SQL cast to read a described column with, empty where Arrow has its type."""
+    is_array = pa.types.is_list(field.type)
+    if not isinstance(field.type.value_type if is_array else field.type, pa.BaseExtensionType):
+        return ""
+    return ("::float8" if postgres_type(field).lstrip("_") == "numeric" else "::text") + ("[]" if is_array else "")
+
+
+def _bare(rows: pa.RecordBatch | pa.Table) -> pa.Table:
+    """``rows`` without the driver's notes on their columns."""
+    return pa.table(rows.columns, schema=pa.schema([field.remove_metadata() for field in rows.schema]))
+
+
+def _conninfo(config: PostgreSQLConfig) -> str:
+    settings = _get_conn_kwargs(config)
+    options = f"{settings.pop('options')} {SETTINGS}"
+    return make_conninfo(_get_conninfo(config), **settings, keepalives_idle=config.keepalives_idle, options=options)
+
+
+@contextmanager
+def _as_psycopg_errors() -> Iterator[None]:
+    """Raise the driver's errors as Feast's own store would, with Postgres' own words."""
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        kind = psycopg.errors.lookup(error.sqlstate) if error.sqlstate else psycopg.OperationalError
+        said = re.search(r"(?:ERROR|FATAL): +(.*?)(?:\s+Query was: |\. SQLSTATE: |\Z)", str(error), re.DOTALL)
+        raise kind(said[1] if said else str(error)) from error

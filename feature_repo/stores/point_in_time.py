@@ -1,141 +1,137 @@
-"""The point-in-time join: entity rows up, one indexed look-up for each row and view, and the query that says so."""
+"""The point-in-time join: the different (keys, time) of the entity rows up, one indexed look-up for each, rows back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 import pyarrow as pa
-from feast.errors import FeastEntityDFMissingColumnsError
-from feast.feature_view import DUMMY_ENTITY_ID
-from feast.infra.offline_stores import offline_utils
+import pyarrow.compute as pc
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.offline_utils import FeatureViewQueryContext
-from feast.infra.utils.postgres.connection_utils import _get_conn
-from feast.repo_config import RepoConfig
-from psycopg import Connection
 
-from feature_repo.stores.arrow_copy import UTC_US, plain, upload
+from feature_repo.stores.arrow_copy import UTC_US, Session, postgres_type, quoted
 
-ENTITY_ROWS: Final = "feast_entity_rows"
-ROW_NUMBER: Final = "__row"
-TIMESTAMPS: Final = (1114, 1184)  # Postgres' types timestamp and timestamptz
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENTS: Final = "feast_moments"
+"""Temporary table: place bigint, at timestamptz, and the keys as key_0, key_1, …: what one view is asked for."""
+MOST: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
-class EntityRows:
-    """The rows that features are asked for: a frame of ours, of which Postgres sees the keys, or a query's rows."""
+class ViewJoin:
+    """How one feature view joins the entity rows."""
 
-    source: pa.Table | str
-    columns: list[str]
-    keys: list[str]
+    view: FeatureViewQueryContext
     timestamp: str
-    first: datetime
-    last: datetime
+    full_feature_names: bool
+    as_known_then: bool
 
-    @classmethod
-    def of(cls, config: RepoConfig, entity_df: pd.DataFrame | str, keys: set[str]) -> "EntityRows":
-        """Find the columns, the timestamp column and its range.
+    def features(self, postgres: Session, rows: pa.Table) -> pa.Table:
+        """The view's features for each of ``rows``, null where the view has no row then.
 
-        Raises:
-            EntityTimestampInferenceException: no column, or more than one, could be the timestamp.
-            FeastEntityDFMissingColumnsError: a join key is missing.
+        Each different (keys, time) is looked up once, in their order: neighbours share the index's pages.
         """
-        rows = cls._of_query(config, entity_df) if isinstance(entity_df, str) else cls._of_frame(entity_df)
-        missing = keys - set(rows.columns)
-        if missing:
-            raise FeastEntityDFMissingColumnsError(keys | {rows.timestamp}, missing)
-        return replace(rows, keys=sorted(keys))
+        keys = [rows[join_key] for join_key in self._keys]
+        times = rows[self.timestamp].cast(UTC_US, safe=False)  # cut to µs: no row lies in between
+        first, group = distinct([*keys, times])
+        columns = {"place": pa.array(np.arange(len(first))), "at": times.take(first)}
+        columns |= {f"key_{k}": column.take(first) for k, column in enumerate(keys)}
+        with postgres.uploaded(MOMENTS, pa.table(columns)):
+            found = postgres.table(self.query(postgres)).combine_chunks()
+        place = np.empty(len(first), dtype=np.int64)
+        place[found["place"].to_numpy()] = np.arange(len(first))
+        return found.drop_columns(["place"]).take(place[group])
 
-    @classmethod
-    def _of_frame(cls, frame: pd.DataFrame) -> "EntityRows":
-        timestamp = offline_utils.infer_event_timestamp_from_entity_df(dict(frame.dtypes))
-        times = pd.to_datetime(frame[timestamp], utc=True)
-        table = pa.Table.from_pandas(frame.assign(**{timestamp: times}), preserve_index=False)
-        first, last = (EPOCH if pd.isna(t) else t.to_pydatetime() for t in (times.min(), times.max()))
-        return cls(table.replace_schema_metadata(None), table.column_names, [], timestamp, first, last)
+    @property
+    def _keys(self) -> dict[str, str]:
+        """Join key -> column of the source."""
+        pairs = (selection.split(" AS ") for selection in self.view.entity_selections)
+        return {join_key: column for column, join_key in pairs if join_key != DUMMY_ENTITY_ID}
 
-    @classmethod
-    def _of_query(cls, config: RepoConfig, query: str) -> "EntityRows":
-        with connected(config) as connection:
-            described = connection.execute(f"SELECT * FROM ({query}) AS described LIMIT 0").description or ()
-            dtypes = {c.name: np.dtype("datetime64[us]" if c.type_code in TIMESTAMPS else "O") for c in described}
-            timestamp = offline_utils.infer_event_timestamp_from_entity_df(dtypes)
-            t = f"{_quoted(timestamp)}::timestamptz"
-            bounds = connection.execute(f"SELECT min({t}), max({t}) FROM ({query}) AS entity_rows")
-            first, last = bounds.fetchone() or (None, None)
-        return cls(query, list(dtypes), [], timestamp, first or EPOCH, last or EPOCH)
+    @property
+    def names(self) -> dict[str, str]:
+        """Column of the source -> name in the result."""
+        view = self.view
+        named = {column: view.field_mapping.get(column, column) for column in view.features}
+        return {c: f"{view.name}__{name}" if self.full_feature_names else name for c, name in named.items()}
 
-    def create(self, connection: Connection) -> None:
-        """Make the temporary table that the join starts from."""
-        if isinstance(self.source, str):
-            connection.execute(
-                f"CREATE TEMP TABLE {ENTITY_ROWS} ON COMMIT DROP AS "
-                f"SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM ({self.source}) AS entity_rows"
-            )
-        else:
-            times = self.source[self.timestamp].cast(UTC_US, safe=False)  # cut to µs: no row lies in between
-            columns = {self.timestamp: times, ROW_NUMBER: pa.array(range(self.source.num_rows), pa.int64())}
-            upload(connection, ENTITY_ROWS, pa.table({k: plain(self.source[k]) for k in self.keys} | columns))
-        connection.execute(f"ANALYZE {ENTITY_ROWS}")  # without it the planner may join whole histories
+    def query(self, postgres: Session | None = None) -> str:
+        """Each of `MOMENTS` with the view's newest row; keys typed as the source's, where ``postgres`` tells."""
+        order = newest_first(self.view.timestamp_field, self.view.created_timestamp_column)
+        features = ", ".join(f"s.{quoted(column)} AS {quoted(name)}" for column, name in self.names.items())
+        return (
+            f"SELECT e.place, v.* FROM {MOMENTS} AS e LEFT JOIN LATERAL ("
+            f"SELECT {features} FROM {self.view.table_subquery} AS s WHERE {' AND '.join(self._conditions(postgres))} "
+            f"ORDER BY {order} LIMIT 1) AS v ON true"
+        )
 
-    def selected(self) -> list[str]:
-        """The columns that the join must bring along; a frame's are here already."""
-        return [f"e.{_quoted(c)}" for c in self.columns] if isinstance(self.source, str) else []
+    def _conditions(self, postgres: Session | None) -> list[str]:
+        view = self.view
+        t = f"s.{quoted(view.timestamp_field)}"
+        found = [f"{t} <= e.at"]
+        types = self._key_types(postgres) if postgres else {}
+        for k, column in enumerate(self._keys.values()):
+            found.append(f"s.{quoted(column)} = e.key_{k}{types.get(column, '')}")
+        if view.ttl:
+            found.append(f"{t} >= e.at - interval '{view.ttl} seconds'")
+        if view.created_timestamp_column and self.as_known_then:
+            created = f"s.{quoted(view.created_timestamp_column)}"
+            found.append(f"({created} <= e.at OR {created} IS NULL)")
+        return found
 
-    def beside(self, features: pa.Table) -> pa.Table:
-        """The entity rows with their features, which come in the rows' order."""
-        if isinstance(self.source, str):
-            return features
-        return pa.table([*self.source.columns, *features.columns], names=[*self.columns, *features.column_names])
+    def _key_types(self, postgres: Session) -> dict[str, str]:
+        """A key of another type than the source's (a whole number as float64, say) could not use the index."""
+        columns = ", ".join(quoted(column) for column in self._keys.values())
+        described = postgres.describe(f"SELECT {columns} FROM {self.view.table_subquery} AS s")
+        return {field.name: f"::{quoted(postgres_type(field))}" for field in described}
 
 
-def point_in_time_query(
-    views: list[FeatureViewQueryContext], rows: EntityRows, full_feature_names: bool, as_known_then: bool
+def latest_query(
+    table: str, keys: Sequence[str], features: Sequence[str], timestamp: str, created: str | None, between: str
 ) -> str:
-    """Each entity row with the newest row of each view at its time, in the entity rows' order."""
-    joins = [
-        f"LEFT JOIN LATERAL ({_newest(view, rows.timestamp, full_feature_names, as_known_then)}) AS v{i} ON true"
-        for i, view in enumerate(views)
-    ]
-    columns = ", ".join([*rows.selected(), *(f"v{i}.*" for i in range(len(views)))])
-    return f"SELECT {columns} FROM {ENTITY_ROWS} AS e {' '.join(joins)} ORDER BY e.{ROW_NUMBER}"
+    """The newest row of each entity whose time is ``between``, in the index's order, so that nothing is numbered.
+
+    Without features all columns of the table; without keys one row, under Feast's key of no entity.
+    """
+    columns = [*keys, *features, timestamp, *([created] if created else [])] if features else []
+    selected = ", ".join(map(quoted, columns)) or "s.*"
+    found = f"FROM {table} AS s WHERE {quoted(timestamp)} BETWEEN {between} ORDER BY"
+    order = newest_first(timestamp, created)
+    if not keys:
+        return f"SELECT {selected}, {DUMMY_ENTITY_VAL!r} AS {DUMMY_ENTITY_ID} {found} {order} LIMIT 1"
+    by = ", ".join(map(quoted, keys))
+    return f"SELECT DISTINCT ON ({by}) {selected} {found} {by}, {order}"
 
 
-def _newest(view: FeatureViewQueryContext, timestamp: str, full_feature_names: bool, as_known_then: bool) -> str:
-    t, created = _quoted(view.timestamp_field), view.created_timestamp_column and _quoted(view.created_timestamp_column)
-    at = f"e.{_quoted(timestamp)}"
-    where = [f"s.{t} <= {at}"]
-    for selection in view.entity_selections:
-        column, join_key = selection.split(" AS ")
-        if join_key != DUMMY_ENTITY_ID:
-            where.append(f"s.{_quoted(column)} = e.{_quoted(join_key)}")
-    if view.ttl:
-        where.append(f"s.{t} >= {at} - interval '{view.ttl} seconds'")
-    if created and as_known_then:
-        where.append(f"s.{created} <= {at}")
-    features = (
-        f"s.{_quoted(column)} AS {_quoted(f'{view.name}__{name}' if full_feature_names else name)}"
-        for column in view.features
-        for name in (view.field_mapping.get(column, column),)
+def newest_first(timestamp: str, created: str | None) -> str:
+    """The order of the index; a row without a created timestamp is the oldest of its time."""
+    return f"{quoted(timestamp)} DESC" + (f", {quoted(created)} DESC NULLS LAST" if created else "")
+
+
+def distinct(columns: Sequence[pa.ChunkedArray]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each different row of ``columns`` stands first, in the rows' order; and for each row, which of them it is.
+
+    Returns: ``first`` of one index a different row, ``group`` of one place in ``first`` a row.
+    """
+    combined, span = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        rank, count = _ranks(column)
+        if span * (count + 1) > MOST:
+            combined, span = np.unique(combined, return_inverse=True)[1], len(combined)
+        combined, span = combined * (count + 1) + rank, span * (count + 1)
+    return np.unique(combined, return_index=True, return_inverse=True)[1:]
+
+
+def _ranks(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], int]:
+    """For each value its place among the different values in order (nulls come last), and how many those are."""
+    encoded = (
+        column.combine_chunks()
+        if pa.types.is_dictionary(column.type)
+        else pc.dictionary_encode(column.combine_chunks())
     )
-    order = f"s.{t} DESC" + (f", s.{created} DESC" if created else "")
-    return (
-        f"SELECT {', '.join(features)} FROM {view.table_subquery} AS s "
-        f"WHERE {' AND '.join(where)} ORDER BY {order} LIMIT 1"
-    )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@contextmanager
-def connected(config: RepoConfig) -> Iterator[Connection]:
-    """A connection to the offline store, in one transaction, with times in UTC."""
-    with _get_conn(config.offline_store) as connection:
-        connection.execute("SET TIME ZONE 'UTC'")
-        yield connection
+    count = len(encoded.dictionary)
+    rank = np.empty(count + 1, dtype=np.int64)
+    rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(count)
+    rank[count] = count
+    return rank[pc.fill_null(encoded.indices.cast(pa.int64()), count).to_numpy()], count

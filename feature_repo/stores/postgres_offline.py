@@ -1,17 +1,21 @@
-"""An offline store on Postgres whose point-in-time join reads an index once per row that is asked for.
+"""An offline store on Postgres whose point-in-time join reads an index once per moment that is asked for.
 
-It replaces three things of Feast's own Postgres store and inherits the rest:
+It replaces these parts of Feast's own Postgres store and inherits the rest:
 
-- The entity rows go up by COPY into a temporary table with a row number, so that order and duplicates stay and views
-  with several join keys can't be mixed up (Feast concatenates keys without a separator).
-- Each view joins by ``LEFT JOIN LATERAL (… ORDER BY event_timestamp DESC, created_timestamp DESC LIMIT 1)``: with an
-  index on (keys, event_timestamp DESC, created_timestamp DESC) one descent for each row, instead of joining all of an
-  entity's history and ranking it.
-- Results come down by COPY and become Arrow without a Python object for each value; timestamps keep their zone, UTC.
+- Each view is asked for the different (keys, time) of the entity rows, which go up by binary COPY with their place, so
+  that order and duplicates stay and views with several join keys can't be mixed up (Feast concatenates keys without a
+  separator).
+- It answers by ``LEFT JOIN LATERAL (… ORDER BY event_timestamp DESC, created_timestamp DESC LIMIT 1)``: with an index
+  on (keys, event_timestamp DESC, created_timestamp DESC) one descent for each, instead of joining all of an entity's
+  history and ranking it.
+- Results come by binary COPY as Arrow, in UTC; entity rows and results can be streamed, all of one snapshot.
+- Rows can be appended to a view's table.
 """
 
+from collections.abc import Callable, Generator
 from datetime import datetime
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -21,15 +25,22 @@ from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
     PostgreSQLOfflineStore,
     PostgreSQLOfflineStoreConfig,
-    PostgreSQLRetrievalJob,
 )
+from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 
-from feature_repo.stores.arrow_copy import download
-from feature_repo.stores.point_in_time import EntityRows, connected, point_in_time_query
+from feature_repo.stores.appending import append
+from feature_repo.stores.arrow_copy import session
+from feature_repo.stores.entity_rows import EntityRows
+from feature_repo.stores.parquet_files import path_of, read_parquet
+from feature_repo.stores.point_in_time import ViewJoin, latest_query
+from feature_repo.stores.retrieval import CopyRetrievalJob
+
+CHUNK_ROWS: Final = 131_072
+"""Entity rows that are answered at a time."""
 
 
 class LateralPostgreSQLOfflineStoreConfig(PostgreSQLOfflineStoreConfig):
@@ -41,7 +52,7 @@ class LateralPostgreSQLOfflineStoreConfig(PostgreSQLOfflineStoreConfig):
 
 
 class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
-    """Feast's Postgres offline store with an exact, indexed point-in-time join and COPY both ways."""
+    """Feast's Postgres offline store with an exact, indexed point-in-time join, streaming, and appending."""
 
     @staticmethod
     def get_historical_features(
@@ -58,9 +69,15 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
         """A job that yields the entity rows in their order, each with the features that were newest at its time.
 
         Args:
-            entity_df: a frame, or the text of a query, with the join keys and one timestamp column. Without it all
-                rows between ``start_date`` and ``end_date`` come, as Feast's own store gives them.
-            filter_by_created_timestamp: rows created after an entity row's time stay hidden from it.
+            entity_df: the join keys and one timestamp column (without a zone: UTC) as a frame, an Arrow table, the path
+                of a Parquet file or folder, or the text of a query. Without it all rows between ``start_date`` and
+                ``end_date`` come, as Feast's own store gives them.
+            filter_by_created_timestamp: rows created after an entity row's time stay hidden from it. A row without a
+                created timestamp counts as created before all others.
+
+        Raises:
+            FeastEntityDFMissingColumnsError: a join key is missing.
+            ValueError: a feature has the name of an entity row's column.
         """
         if entity_df is None:
             job = PostgreSQLOfflineStore.get_historical_features(
@@ -69,15 +86,17 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
             )  # fmt: skip
             return CopyRetrievalJob.of(job)
         keys = offline_utils.get_expected_join_keys(project, feature_views, registry) - {DUMMY_ENTITY_ID}
-        rows = EntityRows.of(config, entity_df, keys)
+        rows = EntityRows.of(config.offline_store, entity_df, keys)
         contexts = offline_utils.get_feature_view_query_context(
             feature_refs, feature_views, registry, project, (rows.first, rows.last)
         )
-        query = point_in_time_query(contexts, rows, full_feature_names, filter_by_created_timestamp)
+        joins = [ViewJoin(c, rows.timestamp, full_feature_names, filter_by_created_timestamp) for c in contexts]
+        _assert_names_differ(rows, joins)
         return CopyRetrievalJob(
-            query=query,
+            query=";\n".join(join.query() for join in joins),
             config=config,
             full_feature_names=full_feature_names,
+            tables=partial(_joined, config, rows, joins),
             on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(
                 features=feature_refs,
@@ -85,7 +104,6 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
                 min_event_timestamp=rows.first,
                 max_event_timestamp=rows.last,
             ),
-            rows=rows,
         )
 
     @staticmethod
@@ -99,13 +117,12 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """A job that yields each entity's newest row between the two dates."""
-        return CopyRetrievalJob.of(
-            PostgreSQLOfflineStore.pull_latest_from_table_or_query(
-                config, data_source, join_key_columns, feature_name_columns, timestamp_field,
-                created_timestamp_column, start_date, end_date,
-            )
+        """A job that yields each entity's newest row between the two dates, in the keys' order."""
+        query = latest_query(
+            data_source.get_table_query_string(), join_key_columns, feature_name_columns, timestamp_field,
+            created_timestamp_column, f"'{start_date}'::timestamptz AND '{end_date}'::timestamptz",
         )  # fmt: skip
+        return CopyRetrievalJob(query=query, config=config, full_feature_names=False)
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -118,7 +135,15 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """A job that yields every row between the two dates."""
+        """A job that yields every row between the two dates, of a table or of a dataset saved as Parquet."""
+        if isinstance(data_source, FileSource):
+            created = [created_timestamp_column] if created_timestamp_column else []
+            columns = [*join_key_columns, *feature_name_columns, timestamp_field, *created]
+            path = path_of(config, data_source.path)
+            tables = partial(
+                read_parquet, path, columns if feature_name_columns else None, timestamp_field, start_date, end_date
+            )
+            return CopyRetrievalJob(query=str(path), config=config, full_feature_names=False, tables=tables)
         return CopyRetrievalJob.of(
             PostgreSQLOfflineStore.pull_all_from_table_or_query(
                 config, data_source, join_key_columns, feature_name_columns, timestamp_field,
@@ -126,31 +151,34 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
             )
         )  # fmt: skip
 
-
-class CopyRetrievalJob(PostgreSQLRetrievalJob):
-    """Feast's Postgres job, but its rows come by COPY, and its entity rows live and die with its connection."""
-
-    def __init__(
-        self, query: Any, config: RepoConfig, full_feature_names: bool, rows: EntityRows | None = None, **kwargs: Any
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
     ) -> None:
-        super().__init__(query, config, full_feature_names, **kwargs)
-        self._rows = rows
+        """Append rows to the view's table, in one transaction; rows without a created timestamp are created now.
 
-    @classmethod
-    def of(cls, job: RetrievalJob) -> "CopyRetrievalJob":
-        """The job of Feast's own store, downloaded by COPY."""
-        assert isinstance(job, PostgreSQLRetrievalJob)
-        return cls(
-            job._query_generator,
-            job.config,
-            job.full_feature_names,
-            on_demand_feature_views=job.on_demand_feature_views,
-            metadata=job.metadata,
+        Raises:
+            ValueError: the view reads a query, or the columns are not the table's by name or type.
+            psycopg.Error: Postgres refuses a row, such as one that is there already.
+        """
+        append(config.offline_store, feature_view.batch_source, table)
+        if progress:
+            progress(table.num_rows)
+
+
+def _joined(config: RepoConfig, rows: EntityRows, joins: list[ViewJoin]) -> Generator[pa.Table]:
+    """The entity rows with each view's features, chunk by chunk."""
+    with session(config.offline_store) as postgres:
+        for chunk in rows.read(postgres, CHUNK_ROWS):
+            for features in [join.features(postgres, chunk) for join in joins]:
+                for name in features.column_names:
+                    chunk = chunk.append_column(name, features[name])
+            yield chunk
+
+
+def _assert_names_differ(rows: EntityRows, joins: list[ViewJoin]) -> None:
+    doubled = sorted(set(rows.columns) & {name for join in joins for name in join.names.values()})
+    if doubled:
+        raise ValueError(
+            f"{doubled}: columns of the entity rows and features: rename them, or ask for full_feature_names"
         )
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        with self._query_generator() as query, connected(self.config) as connection:
-            if self._rows is None:
-                return download(connection, query)
-            self._rows.create(connection)
-            return self._rows.beside(download(connection, query))
