@@ -6,7 +6,7 @@ from datetime import datetime
 import pyarrow as pa
 from psycopg import Connection, sql
 
-from pipelines.core.feature_views import VIEWS
+from pipelines.core.feature_views import RECENT_DAYS, VIEWS
 
 SCHEMA = "features"
 
@@ -30,7 +30,7 @@ def newest(connection: Connection, view: str, keys: Sequence[tuple[str, ...]], u
         same=same,
     )
     columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in names]
-    return _table(view, connection.execute(query, [*columns, until]).fetchall())
+    return _table(VIEWS[view].schema, connection.execute(query, [*columns, until]).fetchall())
 
 
 def newest_of_users(connection: Connection, view: str, users: Sequence[str]) -> pa.Table:
@@ -43,14 +43,21 @@ def newest_of_users(connection: Connection, view: str, users: Sequence[str]) -> 
         columns=_columns(view),
         table=sql.Identifier(SCHEMA, view),
     )
-    return _table(view, connection.execute(query, [list(users)]).fetchall())
+    return _table(VIEWS[view].schema, connection.execute(query, [list(users)]).fetchall())
+
+
+def recent_days(connection: Connection, users: Sequence[str]) -> pa.Table:
+    """What these users did on each of the last 30 days (RECENT_DAYS), by user, item, category and day."""
+    query = sql.SQL("SELECT {} FROM features.recent_days WHERE user_id = ANY(%s) ORDER BY 1, 2, 3, 4").format(
+        sql.SQL(", ").join(map(sql.Identifier, RECENT_DAYS.names))
+    )
+    return _table(RECENT_DAYS, connection.execute(query, [list(users)]).fetchall())
 
 
 def _columns(view: str) -> sql.Composable:
     return sql.SQL(", ").join(map(sql.Identifier, VIEWS[view].schema.names))
 
 
-def _table(view: str, rows: Sequence[tuple[object, ...]]) -> pa.Table:
-    schema = VIEWS[view].schema
+def _table(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
     return pa.table([pa.array(list(c), f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)

@@ -1,0 +1,117 @@
+"""What users did since the last batch, online at once: by the definitions and the kernel of the batch."""
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast import FeatureStore
+from psycopg import Connection, IsolationLevel
+
+from pipelines.core import live
+from pipelines.core.change_points import Timeline
+from pipelines.core.coded_days import DAY_US
+from pipelines.core.columns import Col
+from pipelines.core.errors import ServiceError
+from pipelines.core.feature_views import VIEWS
+from pipelines.io import feature_rows, feature_tables, live_events
+from pipelines.io.feast_store import answered
+from pipelines.params import Prepare
+from pipelines.settings import Settings
+
+FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push changed: the batch that it goes on from, events counted, events before it, rows by view."""
+
+    as_of: datetime
+    events: int
+    older: int
+    """Events of days that the batch knows already: they are its matter."""
+    rows: dict[str, pa.Table]
+
+
+class LiveFeatures:
+    """Pushes live events of users into the online store; for one thread at a time, others wait.
+
+    A value that is pushed is what the nightly batch will write for the coming midnight if nothing more happens today,
+    by the catalogue as of the last batch. The item views wait for the batch.
+    """
+
+    def __init__(self, store: FeatureStore, settings: Settings, params: Prepare) -> None:
+        """Nothing is read yet; ``params`` say who is a bot and what was sent twice."""
+        self._store, self._settings, self._params = store, settings, params
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def push(self, events: pa.Table) -> Pushed:
+        """Make the online store hold the users' features with ``events``; doing it twice changes nothing.
+
+        ``events``: canonical ones (session_id and device may lack), **all** of these users' since the last batch's
+        ``as_of``, in any order. The caller keeps them until a batch has them.
+
+        Raises:
+            InputError: an event isn't canonical.
+            ServiceError: nothing was published yet, or a server doesn't answer; pushing again is safe.
+        """
+        pushed = self.rows(events)
+        with answered():
+            provider = self._store._get_provider()
+            for view, rows in pushed.rows.items():
+                if len(rows):
+                    of_view = self._store.registry.get_feature_view(view, self._store.project, allow_cache=True)
+                    provider.online_store.write_arrow(self._store.config, of_view, rows)
+        return pushed
+
+    def rows(self, events: pa.Table) -> Pushed:
+        """What ``push`` writes, with the columns that ``store.push`` takes."""
+        events = live_events.canonical(events)
+        with self._lock, answered():
+            try:
+                return self._rows(events)
+            except psycopg.OperationalError:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the connection; the next push opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _rows(self, events: pa.Table) -> Pushed:
+        connection = self._connected()
+        with connection.transaction():  # one picture of all tables
+            as_of = feature_tables.latest(connection)
+            if as_of is None:
+                raise ServiceError("nothing was published yet: run `make pipeline`")
+            known, events = len(events), events.filter(pc.field(Col.TIMESTAMP) >= pa.scalar(as_of))
+            if not len(events):
+                return Pushed(as_of, 0, known, {})
+            timeline = self._timeline(connection, as_of, events[Col.USER_ID].unique().to_pylist())
+            items = [(item,) for item in events[Col.ITEM_ID].unique().to_pylist()]
+            profiles = feature_rows.newest(connection, "item_profile_v1", items, FOREVER)
+        prepared = live_events.prepared(events, profiles, self._params)
+        return Pushed(as_of, len(prepared), known - len(events), live.rows(timeline, prepared))
+
+    def _timeline(self, connection: Connection, as_of: datetime, users: list[str]) -> Timeline:
+        rows = {
+            view: feature_rows.newest(connection, view, [(user,) for user in users], FOREVER)
+            if VIEWS[view].keys == (Col.USER_ID,)
+            else feature_rows.newest_of_users(connection, view, users)
+            for view in live.LIVE
+        }
+        recent = feature_rows.recent_days(connection, users)
+        return Timeline.of_rows(rows, recent, round(as_of.timestamp()) * 1_000_000 // DAY_US)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._settings.postgres_conninfo, connect_timeout=10, autocommit=True)
+            self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        return self._connection
