@@ -67,6 +67,7 @@ serve: up  ## start the HTTP service and wait until it is ready
 	@$(RUN) serve
 
 apply: up  ## register the feature views with Feast
+	@$(RUN) views --check
 	@eval "$$($(RUN) env)" && cd feature_repo && feast apply
 
 materialize: up  ## load the newest feature values into Redis
@@ -87,10 +88,11 @@ test: venv  ## all tests
 test-fast: venv  ## the tests that need no server and take under a minute together
 	@$(VENV)/bin/python -m pytest --numprocesses 2 -m "not slow and not services"
 
-lint: venv  ## ruff and mypy
+lint: venv  ## ruff, mypy, and published feature views against their records
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(RUN) views --check
 
 format: venv  ## let ruff rewrite what it can
 	@$(VENV)/bin/ruff check --fix .

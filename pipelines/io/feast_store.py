@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
 from pipelines.core.errors import ServiceError
+from pipelines.io import published_views
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,13 @@ def open_store(settings: Settings) -> FeatureStore:
 
 @answered()
 def apply(store: FeatureStore) -> None:
-    """Register what ``feature_repo/definitions.py`` declares, as ``feast apply`` does."""
+    """Register what ``feature_repo/definitions.py`` declares, as ``feast apply`` does.
+
+    Raises:
+        InputError: a published view or service was changed.
+    """
     repo = store.repo_path
+    published_views.verify(repo)
     with contextlib.chdir(repo), logged():  # Feast finds modules by their path from the working directory
         cli_check_repo(repo, repo / "feature_store.yaml")
         sys.modules.pop("definitions", None)  # Feast leaves an earlier registry's state in the module's objects

@@ -22,6 +22,8 @@ BUNDLE: Final = "bundle"
 HASH: Final = "bundle_sha256"
 METRICS_AT_ONCE: Final = 1000
 """MLflow's limit."""
+SERVICE: Final = "feature_service"
+"""Tag that names what the model reads."""
 LINEAGE: Final = "lineage.json"
 """Artifact that says where the model comes from (core/lineage.py)."""
 
@@ -43,6 +45,8 @@ class Known:
     number: int
     run_id: str
     aliases: tuple[str, ...]
+    feature_service: str
+    """What it reads."""
 
 
 def register(
@@ -154,10 +158,13 @@ def known(tracking_uri: str) -> list[Known]:
         found = client.search_model_versions(f"name = '{NAME}'")
         # a search leaves the aliases out
         aliases = client.get_registered_model(NAME).aliases if found else {}
-        named = [(int(one.version), one.run_id) for one in found]
+        named: dict[int, list[str]] = {}
+        for alias in sorted(aliases):
+            named.setdefault(int(aliases[alias]), []).append(alias)
+        by_number = sorted(found, key=lambda one: int(one.version))
         return [
-            Known(number, run_id, tuple(sorted(alias for alias, of in aliases.items() if int(of) == number)))
-            for number, run_id in sorted(named)
+            Known(int(one.version), one.run_id, tuple(named.get(int(one.version), ())), one.tags.get(SERVICE, ""))
+            for one in by_number
         ]
 
 

@@ -91,7 +91,7 @@ def _tags(root: Path, manifest: dict[str, Any]) -> dict[str, str]:
     commit = lineage.code(root)["git_commit"]
     return {
         "data_sha256": manifest["data_sha256"],
-        "feature_service": manifest["feature_service"],
+        registry.SERVICE: manifest["feature_service"],
         "sources": ", ".join(manifest["sources"]),
         "cut": manifest["cut"],
     } | ({"git_commit": commit} if commit else {})
