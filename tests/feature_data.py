@@ -29,11 +29,12 @@ def day(number: float) -> datetime:
     return START + timedelta(days=number)
 
 
-def event(user: str, item: str, kind: str, at: float, price: float | None = 10.0, quantity: int = 1) -> Event:
+def event(user: str, item: str, kind: str, at: float, price: float | None = 10.0, quantity: int = 1,
+          category: str | None = None) -> Event:  # fmt: skip
     """An event ``at`` days after the start."""
     return {
         "user_id": user, "item_id": item, "event_type": kind, "timestamp": day(at), "session_id": "s",
-        "device": None, "quantity": quantity, "price": price,
+        "device": None, "quantity": quantity, "price": price, "category": category,
     }  # fmt: skip
 
 
@@ -93,6 +94,27 @@ def prepared(settings: Settings, events: Iterable[Event], products: Iterable[dic
     return Context(argparse.Namespace(), settings)
 
 
+def taken_back(purchase: Event, at: float, quantity: int, whole: bool) -> Event:
+    """Pieces of a purchase taken back ``at`` days after the start; ``whole``: nothing of it is left."""
+    return purchase | {"quantity": quantity, "whole": whole, "cancelled_at": day(at)}
+
+
+def random_taken_back(seed: int, events: Iterable[Event], share: float = 0.5) -> list[Event]:
+    """Some purchases taken back later, in one or two parts, wholly or not."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for bought in events:
+        if bought["event_type"] != "purchase" or rng.random() > share:
+            continue
+        at = (bought["timestamp"] - START) / timedelta(days=1) + float(rng.choice([0.001, 1, 6, 8, 29, 30, 31, 40]))
+        left = bought["quantity"]
+        for pieces in [1, left - 1] if left > 1 and rng.random() < 0.5 else [rng.integers(1, left + 1)]:
+            left -= int(pieces)
+            found.append(taken_back(bought, at, int(pieces), left == 0))
+            at += float(rng.choice([0, 0.5, 3]))
+    return found
+
+
 def expected(events: Iterable[Event], keys: dict[str, str], at: datetime, windows: tuple[int, ...]) -> dict[str, Any]:
     """What the activity views promise for ``keys`` at the midnight ``at``, counted event by event.
 
@@ -102,17 +124,53 @@ def expected(events: Iterable[Event], keys: dict[str, str], at: datetime, window
     if not past:
         return {}
     found: dict[str, Any] = {"last_event_epoch_s": int(max(e["timestamp"] for e in past).timestamp())}
-    for name, since in [*((f"{w}d", at - timedelta(days=w)) for w in windows), ("all", START - timedelta(days=999))]:
+    for name, since in _spans(at, windows):
         inside = [e for e in past if e["timestamp"] >= since]
         for prefix, kind in PREFIXES.items():
             found[f"{prefix}_{name}"] = sum(e["event_type"] == kind for e in inside)
-        bought = [e for e in inside if e["event_type"] == "purchase" and e["price"] is not None]
+        bought = [e for e in inside if e["event_type"] == "purchase"]
         found[f"spend_{name}"] = sum(cents(e) * e["quantity"] for e in bought)
     priced = [e for e in past if e["price"] is not None]
     found["mean_price_all"] = sum(map(cents, priced)) / len(priced) if priced else None
     return found
 
 
+def expected_net(events: Iterable[Event], taken: Iterable[Event], keys: dict[str, str], at: datetime) -> dict[str, Any]:
+    """What the views that are net of cancellations promise for ``keys`` at ``at``: all names of users and items."""
+    past = [e for e in events if e["timestamp"] < at and all(e[k] == v for k, v in keys.items())]
+    if not past:
+        return {}
+    back = [t for t in taken if t["cancelled_at"] < at and all(t[k] == v for k, v in keys.items())]
+    found = expected(past, keys, at, (1, 7, 30))
+    for name, since in _spans(at, (1, 7, 30)):
+        inside = [e for e in past if e["timestamp"] >= since]
+        gone = [t for t in back if t["timestamp"] >= since]
+        found[f"removals_{name}"] = sum(e["event_type"] == "remove_from_cart" for e in inside)
+        found[f"purchases_{name}"] -= sum(t["whole"] for t in gone)
+        found[f"spend_{name}"] -= sum(cents(t) * t["quantity"] for t in gone)
+        found[f"revenue_{name}"] = found[f"spend_{name}"]
+        priced = [e for e in inside if e["price"] is not None]
+        found[f"priced_{name}"] = len(priced)
+        found[f"mean_price_{name}"] = sum(map(cents, priced)) / len(priced) if priced else None
+        found[f"distinct_items_{name}"] = len({e["item_id"] for e in inside})
+        found[f"distinct_users_{name}"] = len({e["user_id"] for e in inside})
+    bought = [int(e["timestamp"].timestamp()) for e in past if e["event_type"] == "purchase"]
+    found["last_purchase_epoch_s"] = max(bought, default=None)
+    looked = found["views_30d"] + found["clicks_30d"] + 20
+    week, month = (sum(found[f"{prefix}_{name}"] for prefix in PREFIXES) for name in ("7d", "30d"))
+    found["cart_rate_30d"] = (found["carts_30d"] + 1) / looked
+    found["conversion_30d"] = (found["purchases_30d"] + 1) / looked
+    found["trend_7d_30d"] = (week / 7 + 0.1) / (month / 30 + 0.1)
+    latest = [e["item_id"] for e in sorted(past, key=lambda e: e["timestamp"], reverse=True)]
+    found["recent_items"] = list(dict.fromkeys(latest))[:20]
+    return found
+
+
+def _spans(at: datetime, windows: tuple[int, ...]) -> list[tuple[str, datetime]]:
+    """Name and begin of windows and all time."""
+    return [*((f"{w}d", at - timedelta(days=w)) for w in windows), ("all", START - timedelta(days=999))]
+
+
 def cents(e: Event) -> int:
-    """The price of an event in minor units."""
-    return round(e["price"] * 100)
+    """The price of an event in minor units, 0 if it has none."""
+    return round((e["price"] or 0) * 100)

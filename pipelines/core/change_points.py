@@ -15,7 +15,6 @@ one machine can be cut by users, with the rows of items added up afterwards.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +23,8 @@ from pipelines.core import adoption, published_rows, recent_days
 from pipelines.core.codes import Codes
 from pipelines.core.day_events import DayEvents, Int32, TakenBack
 from pipelines.core.day_step import DayStep
-from pipelines.core.entities import ITEM, USER, USER_CATEGORY, USER_ITEM, Entities
+from pipelines.core.entities import ITEM, Entities
 from pipelines.core.timeline_state import State
-
-_OF_USERS: Final = (USER_ITEM, USER_CATEGORY, USER)
 
 
 class Timeline:
@@ -38,7 +35,7 @@ class Timeline:
 
     def __init__(self, users: Codes, items: Codes, categories: Codes) -> None:
         self._state = State(Entities(users, items, categories))
-        self._kinds: tuple[str, ...] = (*_OF_USERS, ITEM)
+        self._kinds: tuple[str, ...] = (*published_rows.OF_USERS, ITEM)
 
     @property
     def users(self) -> Codes:
@@ -112,6 +109,6 @@ class Timeline:
         views only; its codes are its own (``timeline.users`` …).
         """
         timeline = cls(Codes(), Codes(), Codes())
-        timeline._kinds = _OF_USERS
+        timeline._kinds = published_rows.OF_USERS
         timeline._state = published_rows.state(rows, recent, until)
         return timeline

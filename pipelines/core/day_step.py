@@ -13,11 +13,10 @@ from pipelines.core.day_sums import COLUMNS, MADE, PURCHASES, DaySums, Group, Ro
 from pipelines.core.entities import ITEM, USER, USER_ITEM
 from pipelines.core.feature_values import MADE_VIEWS, NET_VIEWS, RECENT_VIEW, Block
 from pipelines.core.feature_views import KINDS, KINDS_V1, VIEWS, WINDOWS
-from pipelines.core.running_sums import NEVER, SPANS, take
+from pipelines.core.running_sums import DAY_S, NEVER, SPANS, take
 from pipelines.core.timeline_state import MEMORY_DAYS, WHOLES, State
 from pipelines.core.touched import Touched
 
-_DAY_S: Final = 86_400
 _ALL: Final = tuple(range(len(SPANS)))
 _COUNTED_V1: Final = [MADE if kind == "purchases" else list(KINDS).index(kind) for kind in KINDS_V1]
 
@@ -84,9 +83,9 @@ class DayStep:
                 self._count(span, pairs[before == NEVER], 1)
                 continue
             start = self._events.day - window
-            self._count(span, pairs[before < start * _DAY_S], 1)
+            self._count(span, pairs[before < start * DAY_S], 1)
             leaving = self._state.days.get(start, DaySums.empty()).group(USER_ITEM, self._entities).places
-            self._count(span, leaving[last[leaving] < (start + 1) * _DAY_S], -1)
+            self._count(span, leaving[last[leaving] < (start + 1) * DAY_S], -1)
 
     def _count(self, span: int, pairs: NDArray[np.integer], sign: int) -> None:
         index = self._entities.pairs

@@ -47,7 +47,7 @@ class Group:
 class DaySums:
     """The sums of one day: 68 bytes for a user's day with an item, and some more for the groups once asked for.
 
-    Rows are in the order of user, item (as strings) and the category's code.
+    Rows are in the order of user and item (as strings).
     """
 
     pairs: Int32
@@ -131,11 +131,14 @@ class DaySums:
         return self.pairs if kind == USER_ITEM else self.user_categories
 
 
-def concat(sums: Sequence[DaySums], entities: Entities) -> DaySums:
-    """The rows of several sums of one day that have no row in common, in order."""
-    rows = DaySums(*(np.concatenate([getattr(s, name) for s in sums], axis=-1) for name in DaySums.COLUMNS))
-    categories = entities.user_categories.second(rows.user_categories) if len(entities.user_categories) else rows.pairs
-    return rows.take(np.lexsort((categories, entities.order(USER_ITEM, rows.pairs))))
+def joined(sums: Sequence[DaySums]) -> DaySums:
+    """The rows of several sums (at least one), one after another."""
+    return DaySums(*(np.concatenate([getattr(s, name) for s in sums], axis=-1) for name in DaySums.COLUMNS))
+
+
+def in_order(rows: DaySums, entities: Entities) -> DaySums:
+    """Rows in the order of user and item."""
+    return rows.take(np.argsort(entities.order(USER_ITEM, rows.pairs), kind="stable"))
 
 
 class Rows:

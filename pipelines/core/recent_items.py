@@ -4,8 +4,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipelines.core.codes import Codes
 from pipelines.core.day_events import Int32, Int64
 from pipelines.core.feature_views import RECENT_ITEMS
 
@@ -56,3 +58,12 @@ def lists(items: Int32, ids: pa.StringArray) -> pa.ListArray:
     known = items != NONE
     ends = np.cumsum(known.sum(axis=1), dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(np.append(np.int32(0), ends)), ids.take(pa.array(items[known])))
+
+
+def of_lists(rows: pa.ChunkedArray, items: Codes) -> Int32:
+    """Lists of ids (of at most RECENT_ITEMS) as rows of items, giving codes to new ids."""
+    lists = rows.combine_chunks()
+    sizes = pc.list_value_length(lists).fill_null(0).to_numpy()
+    found = np.full((len(lists), RECENT_ITEMS), NONE, np.int32)
+    found[np.arange(RECENT_ITEMS) < sizes[:, None]] = items.encode(pc.list_flatten(lists))
+    return found

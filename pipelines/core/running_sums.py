@@ -1,5 +1,6 @@
 """Counts and sums of money of each entity over windows and all time."""
 
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -13,6 +14,9 @@ T = TypeVar("T", bound=np.generic)
 
 SPANS: Final = (7, 30, None)
 """Windows in days, and all time. The window of one day is the day itself and needs no memory."""
+
+DAY_S: Final = 86_400
+"""Seconds of a day."""
 
 NEVER: Final = -(1 << 62)
 """Epoch seconds of the last event of an entity that has none."""
@@ -38,7 +42,7 @@ class RunningSums:
         self.counts, self.money = room(self.counts, places), room(self.money, places)
         self.last = room(self.last, places, fill=NEVER)
 
-    def add(self, group: Group, spans: list[int], sign: int = 1) -> None:
+    def add(self, group: Group, spans: Sequence[int], sign: int = 1) -> None:
         """Add a day's sums of some entities (or subtract them) in these spans (places in SPANS)."""
         for sums, changes in ((self.counts, group.counts), (self.money, group.money)):
             for column in range(sums.shape[1]):

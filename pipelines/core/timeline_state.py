@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.core.codes import Codes
 from pipelines.core.day_events import Int32, Int64, TakenBack
-from pipelines.core.day_sums import COLUMNS, DaySums
+from pipelines.core.day_sums import COLUMNS, DaySums, joined
 from pipelines.core.entities import ITEM, USER, USER_CATEGORY, USER_ITEM, Entities
 from pipelines.core.feature_views import RECENT_ITEMS, WINDOWS
 from pipelines.core.growing import room
@@ -86,10 +86,9 @@ class State:
         )
 
     def _days(self) -> dict[str, np.ndarray]:
-        days = [DaySums.empty(), *self.days.values()]
-        day = np.repeat(np.fromiter(self.days, np.int64, len(self.days)), [len(d) for d in days[1:]])
-        joined = {f"days.{name}": np.concatenate([getattr(d, name) for d in days], -1) for name in DaySums.COLUMNS}
-        return {"days.day": day} | joined
+        day = np.repeat(np.fromiter(self.days, np.int64, len(self.days)), [len(sums) for sums in self.days.values()])
+        rows = joined([DaySums.empty(), *self.days.values()])
+        return {"days.day": day} | {f"days.{name}": getattr(rows, name) for name in DaySums.COLUMNS}
 
 
 def _split(arrays: Mapping[str, np.ndarray]) -> dict[int, DaySums]:

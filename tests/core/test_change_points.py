@@ -1,0 +1,256 @@
+"""The timeline's rows against a count event by event."""
+
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pipelines.core.change_points import Timeline
+from pipelines.core.codes import Codes
+from pipelines.core.day_events import DayEvents, TakenBack
+from pipelines.core.errors import InputError
+from pipelines.core.feature_views import KINDS_V1, RECENT_DAYS, VIEWS
+from tests.core import timelines
+from tests.core.timelines import END, FIRST
+from tests.feature_data import (
+    Event,
+    day,
+    event,
+    expected,
+    expected_net,
+    random_events,
+    random_taken_back,
+    taken_back,
+)  # fmt: skip
+
+ACTIVITY = [view for view in VIEWS if view != "item_profile_v1"]
+SEEDS = range(3)
+
+
+def log(seed: int, n: int = 90) -> tuple[list[Event], list[Event]]:
+    """Events, in categories or none, and what was taken back of them."""
+    events = random_events(seed, n, days=49, users=4, items=6)
+    categories = [None, "shoes", "hats", "bags"]
+    # an item's category changes once: what counts is the event's
+    events = [e | {"category": categories[(int(e["item_id"][1:]) + (e["timestamp"] > day(24))) % 4]} for e in events]
+    return events, random_taken_back(seed, events)
+
+
+def rows_of(events: list[Event], taken: list[Event]) -> timelines.Rows:
+    timeline = timelines.new()
+    tables = timelines.run(timeline, timelines.days(timeline, events, taken))
+    return {view: table.to_pylist() for view, table in tables.items()}
+
+
+@cache
+def rows_of_log(seed: int) -> timelines.Rows:
+    return rows_of(*log(seed))
+
+
+def true_rows(view: str, events: list[Event], taken: list[Event]) -> list[dict[str, Any]]:
+    """All rows of ``view``, by brute force."""
+    keys, rows = VIEWS[view].keys, []
+    for entity in {entity for e in events if None not in (entity := tuple(e[k] for k in keys))}:
+        of = dict(zip(keys, entity, strict=True))
+        mine, back = ([e for e in log if all(e[k] == v for k, v in of.items())] for log in (events, taken))
+        for at in map(day, sorted(stamps(view, mine, back))):
+            stamped = of | {"event_timestamp": at, "created_timestamp": at}
+            rows.append(stamped | promised(view, mine, back, of, at))
+    return sorted(rows, key=lambda row: (row["event_timestamp"], *(row[k] for k in keys)))
+
+
+def promised(view: str, events: list[Event], taken: list[Event], of: dict[str, str], at: datetime) -> dict[str, Any]:
+    """The values of an entity of ``view`` at a midnight."""
+    made = view in ("user_activity_v1", "item_activity_v1", "user_item_activity_v1")
+    values = expected(events, of, at, (1, 7, 30)) if made else expected_net(events, taken, of, at)
+    values |= {name.replace("spend", "revenue"): v for name, v in values.items() if "spend" in name}
+    return {name: values[name] for name in VIEWS[view].features} if values else {}
+
+
+def stamps(view: str, events: list[Event], taken: list[Event]) -> set[int]:
+    """The midnights, in days after the start, at which an entity has a row, from its events."""
+    mine = [(e["event_type"], number(e["timestamp"])) for e in events]
+    found = {at + 1 for _, at in mine}
+    if view == "user_recent_items_v1":
+        return found
+    windows = [w for w in (1, 7, 30) if f"views_{w}d" in VIEWS[view].features]
+    counted = KINDS_V1 if "removals_all" not in VIEWS[view].features else None
+    leaving = {at for kind, at in mine if kind != "remove_from_cart" or counted is None}
+    found |= {at + 1 + w for at in leaving for w in windows}
+    if counted is None:
+        found |= {number(t["cancelled_at"]) + 1 for t in taken}
+    return found
+
+
+def number(moment: datetime) -> int:
+    return (moment - day(0)).days
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("view", ACTIVITY)
+def test_rows_equal_a_count_at_every_change_in_order(view: str, seed: int) -> None:
+    events, taken = log(seed)
+    found, true = rows_of_log(seed)[view], true_rows(view, events, taken)
+    assert len(found) == len(true)
+    for row, of in zip(found, true, strict=True):
+        assert row == of
+
+
+@pytest.mark.parametrize("view", ACTIVITY)
+def test_values_change_at_no_other_midnight(view: str) -> None:
+    events, taken = log(7, n=40)
+    of = dict(zip(("user_id", "item_id", "category"), ("u1", "i2", "shoes"), strict=True))
+    of = {key: of[key] for key in VIEWS[view].keys}
+    mine, back = ([e for e in log if all(e[k] == v for k, v in of.items())] for log in (events, taken))
+    values = [promised(view, mine, back, of, day(n)) for n in range(END + 1)]
+    assert {n for n in range(1, END + 1) if values[n] != values[n - 1]} <= stamps(view, mine, back)
+
+
+def test_a_timeline_goes_on_exactly_from_its_arrays() -> None:
+    events, taken = log(3)
+    whole = timelines.new()
+    steps = [whole.step(*step) for step in timelines.days(whole, events, taken)]
+    first = timelines.new()
+    for step in timelines.days(first, events, taken, end=25):
+        first.step(*step)
+    arrays = {name: array.copy() for name, array in first.arrays().items()}
+    second = Timeline.restore(arrays, *(Codes(codes.ids) for codes in (first.users, first.items, first.categories)))
+    rest = timelines.run(second, timelines.days(second, events, taken, start=25))
+    assert rest == timelines.plain(steps[25:])
+    assert len(second.recent_days()) == 0
+
+
+def test_arrays_of_a_new_timeline_are_nothing_yet() -> None:
+    codes = [Codes() for _ in range(3)]
+    timeline = Timeline.restore(timelines.new().arrays(), *codes)
+    assert timeline.day is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_adopting_what_late_events_touch_equals_having_known_them(seed: int) -> None:
+    """u1 did more than was known at first, and something that was known was withdrawn."""
+    events, taken = log(seed)
+    late = [event("u1", "i2", "purchase", 3.3, category="shoes"), event("u1", "new", "view", 39.2, category="caps")]
+    gone = [e for e in events if e["user_id"] == "u2"][::7]
+    late_taken = [taken_back(late[0], 33, 1, True)]
+    after = [e for e in events if e not in gone] + late
+    taken_after = [t for t in taken if not any(t["timestamp"] == g["timestamp"] for g in gone)] + late_taken
+    users, items = {"u1", "u2"}, {e["item_id"] for e in [*late, *gone]}
+    known, right = timelines.new(), timelines.new()
+    for step in timelines.days(known, events, taken, end=40):
+        known.step(*step)
+    some = Timeline(known.users, known.items, known.categories)
+    for step in timelines.days(some, touched(after, users, items), touched(taken_after, users, items), end=40):
+        some.step(*step)
+    for step in timelines.days(right, after, taken_after, end=40):
+        right.step(*step)
+    known.adopt(some, codes_of(known.users, users), codes_of(known.items, items))
+    assert known.recent_days().cast(RECENT_DAYS) == right.recent_days().cast(RECENT_DAYS)
+    rest = timelines.run(known, timelines.days(known, after, taken_after, start=40))
+    assert rest == timelines.run(right, timelines.days(right, after, taken_after, start=40))
+
+
+def touched(rows: list[Event], users: set[str], items: set[str]) -> list[Event]:
+    return [e for e in rows if e["user_id"] in users or e["item_id"] in items]
+
+
+def codes_of(codes: Codes, ids: set[str]) -> Any:
+    return codes.encode(pa.array(sorted(ids)))
+
+
+@pytest.mark.parametrize("until", [12, 40])
+def test_a_timeline_of_published_rows_goes_on_like_the_whole(until: int) -> None:
+    events, taken = log(4)
+    users = ["u0", "u2"]
+    whole = timelines.new()
+    before = timelines.run(whole, timelines.days(whole, events, taken, end=until))
+    recent = whole.recent_days().cast(RECENT_DAYS)
+    after = timelines.run(whole, timelines.days(whole, events, taken, start=until))
+    few = Timeline.of_rows(
+        {view: newest(before[view], users) for view in USER_VIEWS}, of_users(recent, users), FIRST + until
+    )
+    mine = [e for e in events if e["user_id"] in users]
+    back = [t for t in taken if t["user_id"] in users]
+    found = timelines.run(few, timelines.days(few, mine, back, start=until))
+    assert set(found) == set(USER_VIEWS)
+    assert found == {view: of_users(after[view], users) for view in USER_VIEWS}
+
+
+USER_VIEWS = ("user_activity_v2", "user_item_activity_v2", "user_category_activity_v1", "user_recent_items_v1")
+
+
+def newest(rows: pa.Table, users: list[str]) -> pa.Table:
+    """The newest row of each entity of some users."""
+    keys = [name for name in ("user_id", "item_id", "category") if name in rows.column_names]
+    last = {tuple(row[k] for k in keys): row for row in of_users(rows, users).to_pylist()}
+    return pa.Table.from_pylist(list(last.values()), rows.schema)
+
+
+def of_users(rows: pa.Table, users: list[str]) -> pa.Table:
+    return rows.filter(pc.is_in(rows["user_id"], pa.array(users))).combine_chunks()
+
+
+def test_advancing_over_empty_days_ends_when_nothing_changes_more() -> None:
+    timeline = timelines.new()
+    for step in timelines.days(timeline, [event("u", "i", "view", 0.5)], end=1):
+        timeline.step(*step)
+    rows = timelines.plain(timeline.advance(FIRST + 100_000))
+    assert rows["user_activity_v2"]["event_timestamp"].to_pylist() == [day(2), day(8), day(31)]
+    assert timeline.day == FIRST + 100_000
+
+
+def test_recent_days_are_net_and_end_after_thirty() -> None:
+    bought = event("u", "i", "purchase", 0.5, price=2.0, quantity=3, category="hats")
+    events = [bought, event("u", "i", "view", 4.5, price=None), event("u", "j", "click", 5.5)]
+    timeline = timelines.new()
+    steps = list(timelines.days(timeline, events, [taken_back(bought, 6.5, 2, False)], end=31))
+    for step in steps[:30]:
+        timeline.step(*step)
+    rows = timeline.recent_days().cast(RECENT_DAYS).to_pylist()
+    assert [(r["item_id"], r["category"], (r["day"] - day(0).date()).days) for r in rows] == [
+        ("i", "hats", 0), ("i", None, 4), ("j", None, 5),
+    ]  # fmt: skip
+    numbers = {name: rows[0][name] for name in ("views", "purchases", "spend", "cents", "priced")}
+    assert numbers == {"views": 0, "purchases": 1, "spend": 200, "cents": 200, "priced": 1}
+    assert rows[0]["last_event_epoch_s"] == int(day(0.5).timestamp())
+    timeline.step(*steps[30])
+    assert len(timeline.recent_days()) == 2
+
+
+@pytest.mark.parametrize("cut", [10, 25, 40])
+def test_changing_the_future_leaves_the_past_equal(cut: int) -> None:
+    events, taken = log(2)
+    other_events = [e for e in events if e["timestamp"] < day(cut)]
+    later = [e | {"timestamp": e["timestamp"] + timedelta(days=cut)} for e in random_events(5, 40)]
+    other_taken = [t for t in taken if t["cancelled_at"] < day(cut)]
+    other = rows_of(other_events + later, other_taken + random_taken_back(5, later))
+    for view, rows in rows_of(events, taken).items():
+        before = [row for row in rows if row["event_timestamp"] <= day(cut)]
+        assert before
+        assert before == [row for row in other[view] if row["event_timestamp"] <= day(cut)]
+
+
+def test_rows_have_the_views_types() -> None:
+    timeline = timelines.new()
+    (rows, *_) = [timeline.step(*s) for s in timelines.days(timeline, [event("u", "i", "view", 0.5)], end=1)]
+    for view, table in rows.items():
+        plain = pa.schema([f.with_type(pa.string()) if f.name in VIEWS[view].keys else f for f in table.schema])
+        assert plain == VIEWS[view].schema
+
+
+def test_days_must_follow_on_each_other() -> None:
+    timeline = timelines.new()
+    timeline.step(DayEvents.empty(5), TakenBack.empty(5))
+    with pytest.raises(ValueError, match="day 6 comes next"):
+        timeline.step(DayEvents.empty(7), TakenBack.empty(7))
+
+
+def test_what_was_never_bought_cannot_be_taken_back() -> None:
+    timeline = timelines.new()
+    bought = event("u", "i", "purchase", 0.5)
+    with pytest.raises(InputError, match="never bought"):
+        for step in timelines.days(timeline, [], [taken_back(bought, 1, 1, True)], end=3):
+            timeline.step(*step)
