@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -72,14 +72,16 @@ class CodedRows:
     @classmethod
     def none(cls) -> "CodedRows":
         """No events."""
-        empty = DayEvents.empty(0)
-        return cls(*(getattr(empty, name) for name in list(cls.__dataclass_fields__)[:-1]), empty.epoch_s)
+        e = DayEvents.empty(0)
+        return cls(e.user, e.item, e.category, e.kind, e.cents, e.priced, e.quantity, e.epoch_s)
 
     @classmethod
     def concat(cls, parts: Iterable["CodedRows"]) -> "CodedRows":
         """The rows of ``parts`` (at least one), one after another."""
         whole = list(parts)
-        return whole[0] if len(whole) == 1 else cls(*map(np.concatenate, zip(*(vars(p).values() for p in whole))))
+        if len(whole) == 1:
+            return whole[0]
+        return cls(**{name: np.concatenate([getattr(part, name) for part in whole]) for name in vars(whole[0])})
 
     def events(self, day: int) -> DayEvents:
         """These rows, all of one day."""
@@ -91,7 +93,7 @@ def taken_back(rows: pa.Table, ids: Ids) -> list[TakenBack]:
     """What was taken back (TAKEN_BACK_SCHEMA, in order of ``cancelled_at``), a TakenBack a day; new ids get codes."""
     rows = rows.filter(pc.invert(rows[Col.IS_BOT]))
     cancelled, bought = (rows[name].cast(pa.int64()).to_numpy() // DAY_US for name in (Col.CANCELLED_AT, Col.TIMESTAMP))
-    columns = (
+    columns: list[Any] = [
         ids.users.encode(rows[Col.USER_ID]),
         ids.items.encode(rows[Col.ITEM_ID]),
         ids.categories.encode(rows[Col.CATEGORY]),
@@ -99,7 +101,7 @@ def taken_back(rows: pa.Table, ids: Ids) -> list[TakenBack]:
         _money(rows[Col.PRICE])[0],
         rows[Col.QUANTITY].to_numpy(),
         rows[Col.WHOLE].combine_chunks().to_numpy(zero_copy_only=False),
-    )
+    ]
     days, starts = np.unique(cancelled, return_index=True)
     cuts = pairwise([*starts, len(cancelled)])
     return [

@@ -68,15 +68,15 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 def _update(hashes: _Hashes, values: pa.Array) -> None:
     if values.null_count:
-        hashes.missing.update(pc.is_null(values).to_numpy(zero_copy_only=False))
+        hashes.missing.update(pc.is_null(values).to_numpy(zero_copy_only=False).data)
         values = values.drop_null()
     else:
-        hashes.missing.update(np.zeros(len(values), np.bool_))
+        hashes.missing.update(np.zeros(len(values), np.bool_).data)
     if pa.types.is_string(values.type):
         offsets = np.frombuffer(values.buffers()[1], np.int32, len(values) + 1, values.offset * 4)
-        hashes.lengths.update(np.diff(offsets))
+        hashes.lengths.update(np.diff(offsets).data)
         data = values.buffers()[2]
         if data is not None:
             hashes.values.update(data.slice(int(offsets[0]), int(offsets[-1] - offsets[0])))
     else:
-        hashes.values.update(values.to_numpy(zero_copy_only=False))
+        hashes.values.update(values.to_numpy(zero_copy_only=False).data)

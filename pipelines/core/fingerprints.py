@@ -1,12 +1,13 @@
 """Which pairs of a user and an item a change of a day's events is about."""
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.core.coded_days import CodedRows
-from pipelines.core.day_events import Int32, Int64, TakenBack
+from pipelines.core.day_events import DayEvents, Int32, Int64, TakenBack
 
 UInt64 = NDArray[np.uint64]
 
@@ -16,14 +17,23 @@ _EVENT: Final = 1
 _TAKEN: Final = 2
 
 
+@dataclass(frozen=True)
+class LogDay:
+    """What happened on one day (UTC), and its fingerprint."""
+
+    events: DayEvents
+    taken_back: TakenBack
+    fingerprint: UInt64
+
+
 def fingerprint(rows: CodedRows, back: TakenBack) -> UInt64:
     """uint64 [2, pairs]: each pair of user and item that has something on the day, and a hash of what it has.
 
     Pairs are in order, user << 32 | item by their codes. The order of events is in the hash as far as time doesn't give
     it: of events at one moment their place.
     """
-    events = [rows.category, rows.kind, rows.cents, rows.priced, rows.quantity, rows.time, _place(rows.time)]
-    taken = [back.category, back.purchase_day, back.cents, back.quantity, back.whole]
+    events: list[Any] = [rows.category, rows.kind, rows.cents, rows.priced, rows.quantity, rows.time, _place(rows.time)]
+    taken: list[Any] = [back.category, back.purchase_day, back.cents, back.quantity, back.whole]
     pairs = np.concatenate([_pairs(rows.user, rows.item), _pairs(back.user, back.item)])
     hashes = np.concatenate([_hash(_EVENT, events), _hash(_TAKEN, taken)])
     order = np.argsort(pairs, kind="stable")
@@ -54,7 +64,7 @@ def _pairs(users: Int32, items: Int32) -> UInt64:
     return users.astype(np.uint64) << _SHIFT | items.astype(np.uint64)
 
 
-def _hash(kind: int, columns: list[NDArray[np.generic]]) -> UInt64:
+def _hash(kind: int, columns: list[Any]) -> UInt64:
     """A hash of each row's whole numbers; those of a pair are added up, whatever their order."""
     mixed = np.full(len(columns[0]), kind, np.uint64)
     for column in columns:

@@ -132,13 +132,18 @@ def _put(path: Path, content: memoryview) -> None:
 
 
 def _parquet(rows: pa.Table, keys: Sequence[str]) -> memoryview:
+    """As Parquet: dictionaries for what repeats, numbers split into bytes, which zstd then packs best and fastest."""
+    few = [*keys, Col.EVENT_TIMESTAMP, Col.CREATED_TIMESTAMP]
+    numbers = [f.name for f in rows.schema if f.name not in few and pa.types.is_primitive(f.type)]
+    split = [name for name in numbers if rows.schema.field(name).type.bit_width >= 32]
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
         rows.schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=True,
+        use_dictionary=[name for name in rows.column_names if name not in numbers],
+        column_encoding=dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
         write_statistics=[*keys, Col.EVENT_TIMESTAMP],
         store_schema=False,
     ) as writer:

@@ -1,7 +1,6 @@
 """The prepared interactions day by day, only those that are asked for."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +12,12 @@ import pyarrow.parquet as pq
 
 from pipelines.core import coded_days
 from pipelines.core.coded_days import DAY_US, CodedRows, Ids
+from pipelines.core.codes import Codes
 from pipelines.core.columns import Col
-from pipelines.core.day_events import DayEvents, TakenBack
+from pipelines.core.day_events import TakenBack
 from pipelines.core.errors import InputError
 from pipelines.core.features import as_of
-from pipelines.core.fingerprints import UInt64, fingerprint
+from pipelines.core.fingerprints import LogDay, fingerprint
 from pipelines.io.files import read_json
 
 PROCESSED: Final = Path("data/processed")
@@ -28,15 +28,6 @@ DAYS: Final = PROCESSED / "days.json"
 
 IDS: Final = [Col.USER_ID, Col.ITEM_ID, Col.CATEGORY]
 COLUMNS: Final = [*IDS, Col.EVENT_TYPE, Col.TIMESTAMP, Col.IS_BOT, Col.QUANTITY, Col.PRICE]
-
-
-@dataclass(frozen=True)
-class LogDay:
-    """What happened on one day (UTC)."""
-
-    events: DayEvents
-    taken_back: TakenBack
-    fingerprint: UInt64
 
 
 class Log:
@@ -91,7 +82,7 @@ class Log:
             for name in IDS:
                 found[name] += [chunk.dictionary for chunk in rows[name].chunks]
         sorted_ = (pa.chunked_array(found[name]).unique().sort() for name in IDS)
-        return Ids(*(coded_days.Codes(ids) for ids in sorted_))
+        return Ids(*(Codes(ids) for ids in sorted_))
 
     def days(self, ids: Ids, end: int, wanted: Collection[int] | None = None) -> Iterator[LogDay]:
         """The days before ``end`` (days since 1970) on which something happened, in order; only ``wanted`` ones."""

@@ -1,0 +1,138 @@
+"""What a machine remembers of a feature build, to go on from it. All of it can be computed again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import feather
+
+from pipelines.core.affected import Affected
+from pipelines.core.change_points import Timeline
+from pipelines.core.coded_days import Ids
+from pipelines.core.codes import Codes
+from pipelines.core.day_events import DayEvents, Int32
+from pipelines.core.fingerprints import UInt64
+from pipelines.io import files
+
+CACHE: Final = Path("data/cache/features")
+LOCK: Final = ".lock"
+MAKING: Final = "making"
+NEVER: Final = np.iinfo(np.int32).max
+_ARRAY: Final = "timeline."
+_PROFILES: Final = "profiles.arrow"
+_IDS: Final = ("users", "items", "categories")
+
+
+class Fingerprints:
+    """A fingerprint for each day, each in a file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def put(self, day: int, fingerprint: UInt64) -> None:
+        """Remember the fingerprint of ``day``."""
+        path = self._folder / f"{day}.npy"
+        path.unlink(missing_ok=True)  # it may be another state's, too
+        np.save(path, fingerprint)
+
+    def get(self, day: int) -> UInt64:
+        """The fingerprint of ``day``; without any pair where it isn't known."""
+        path = self._folder / f"{day}.npy"
+        return np.load(path) if path.exists() else np.empty((2, 0), np.uint64)
+
+    def share(self, others: "Fingerprints") -> None:
+        """Remember those of ``others``, too; the files are in both folders."""
+        for path in others._folder.glob("*.npy"):
+            (self._folder / path.name).hardlink_to(path)
+
+
+@dataclass
+class State:
+    """Where a build ended."""
+
+    ids: Ids
+    timeline: Timeline
+    first_day: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
+    """int32 [items]: the day of an item's first event; NEVER where it has none."""
+    profiles: pa.Table | None = None
+    """What is true of item_profile_v1, as it was written."""
+
+    @classmethod
+    def new(cls, ids: Ids) -> "State":
+        """Before the first day."""
+        return cls(ids, Timeline(ids.users, ids.items, ids.categories))
+
+    def see(self, events: DayEvents) -> None:
+        """Note which items have events."""
+        self._grow()
+        np.minimum.at(self.first_day, np.unique(events.item), np.int32(events.day))
+
+    def adopt(self, other: "State", affected: Affected) -> None:
+        """Take over what ``other`` knows of those who are affected; it has the same ids and saw all of their events."""
+        self.timeline.adopt(other.timeline, affected.users, affected.items)
+        self._grow()
+        other._grow()
+        self.first_day[affected.items] = other.first_day[affected.items]
+
+    def _grow(self) -> None:
+        missing = len(self.ids.items) - len(self.first_day)
+        self.first_day = np.append(self.first_day, np.full(missing, NEVER, np.int32))
+
+
+@contextmanager
+def making(root: Path) -> Iterator[Path]:
+    """Yield a folder for the state of a build in the making. Nothing of it stays unless ``keep`` takes it."""
+    folder = root / CACHE / MAKING
+    files.remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        files.remove(folder)
+
+
+def keep(root: Path, state: State, build: str) -> None:
+    """Write ``state`` and what is in the folder in the making as the state of ``build``."""
+    folder = root / CACHE / MAKING
+    for name in _IDS:
+        codes: Codes = getattr(state.ids, name)
+        feather.write_feather(pa.table({"id": codes.ids}), folder / f"{name}.arrow", compression="uncompressed")
+    np.save(folder / "first_day.npy", state.first_day)
+    if state.profiles is not None:
+        feather.write_feather(state.profiles, folder / _PROFILES, compression="uncompressed")
+    for name, array in state.timeline.arrays().items():
+        np.save(folder / f"{_ARRAY}{name}.npy", array)
+    files.remove(root / CACHE / build)
+    folder.rename(root / CACHE / build)
+
+
+def forget_others(root: Path, build: str) -> None:
+    """Remove all states but that of ``build``."""
+    for folder in (root / CACHE).iterdir():
+        if folder.name not in (build, LOCK):
+            files.remove(folder)
+
+
+def load(root: Path, build: str) -> State | None:
+    """The state of ``build``, if this machine has it; its arrays are read as they are needed."""
+    folder = root / CACHE / build
+    if not folder.exists():
+        return None
+    codes = [feather.read_table(folder / f"{name}.arrow", memory_map=True)["id"] for name in _IDS]
+    ids = Ids(*(Codes(column.combine_chunks()) for column in codes))
+    arrays = {
+        path.stem.removeprefix(_ARRAY): np.load(path, mmap_mode="c")  # written to in memory only
+        for path in folder.glob(f"{_ARRAY}*.npy")
+    }
+    timeline = Timeline.restore(arrays, ids.users, ids.items, ids.categories)
+    return State(ids, timeline, np.load(folder / "first_day.npy"), feather.read_table(folder / _PROFILES))
+
+
+def fingerprints(root: Path, build: str) -> Fingerprints:
+    """The days of ``build``'s state."""
+    return Fingerprints(root / CACHE / build / "days")
