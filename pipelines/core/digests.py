@@ -68,15 +68,19 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 def _update(hashes: _Hashes, values: pa.Array) -> None:
     if values.null_count:
-        hashes.missing.update(pc.is_null(values).to_numpy(zero_copy_only=False).data)
+        hashes.missing.update(_bytes(pc.is_null(values).to_numpy(zero_copy_only=False)))
         values = values.drop_null()
     else:
-        hashes.missing.update(np.zeros(len(values), np.bool_).data)
+        hashes.missing.update(_bytes(np.zeros(len(values), np.bool_)))
     if pa.types.is_string(values.type):
         offsets = np.frombuffer(values.buffers()[1], np.int32, len(values) + 1, values.offset * 4)
-        hashes.lengths.update(np.diff(offsets).data)
+        hashes.lengths.update(_bytes(np.diff(offsets)))
         data = values.buffers()[2]
         if data is not None:
             hashes.values.update(data.slice(int(offsets[0]), int(offsets[-1] - offsets[0])))
     else:
-        hashes.values.update(values.to_numpy(zero_copy_only=False).data)
+        hashes.values.update(_bytes(values.to_numpy(zero_copy_only=False)))
+
+
+def _bytes(values: np.ndarray) -> memoryview:
+    return values.view(np.uint8).data
