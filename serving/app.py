@@ -14,10 +14,11 @@ from pipelines.settings import Settings
 from serving import logs, problems
 from serving.filters import Query
 from serving.keeper import Keeper
+from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.ports import Backends
 from serving.recommender import Recommender
-from serving.routes import health, recommend, users
+from serving.routes import health, metrics, recommend, users
 from serving.services import Services
 from serving.snapshot import Snapshot
 from serving.tracing import Trace, Tracing
@@ -52,9 +53,9 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    app.add_middleware(Tracing)
+    app.add_middleware(Tracing, ended=services.metrics.answered)
     problems.install(app)
-    for routes in (recommend, users, health):
+    for routes in (recommend, users, health, metrics):
         app.include_router(routes.router)
     app.add_api_route("/", _home, include_in_schema=False)
     return app
@@ -68,7 +69,8 @@ def _services(settings: Settings, backends: Callable[[Settings], Backends], refr
         recommender.recommend(snapshot, Query(str(snapshot.bundle.user_ids[0]), 10), Trace("warm-up"))
 
     keeper = Keeper(lambda: backends(settings), warm_up, refresh_seconds)
-    return Services(keeper, online, recommender)
+    metrics = Metrics(lambda: keeper.snapshot.views if keeper.snapshot else [])
+    return Services(keeper, online, recommender, metrics)
 
 
 def _mlflow_and_feast(settings: Settings) -> Backends:

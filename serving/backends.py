@@ -11,7 +11,9 @@ from feast.errors import FeastError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.core.bundle import Bundle
-from pipelines.core.errors import ServiceError
+from pipelines.core.errors import ConfigError, ServiceError
+from pipelines.core.freshness import Freshness
+from pipelines.core.user_features import UserFeatures
 from pipelines.io import bundles, registry
 from pipelines.io.feast_store import open_store
 from pipelines.io.online_features import OnlineFeatures
@@ -64,20 +66,20 @@ class FeastFeatures:
 
     @property
     def as_of(self) -> datetime:
-        """End of the last materialization, UTC."""
+        """What the features know of ends here, UTC."""
         return _served(lambda: self._online.as_of)
+
+    def freshness(self) -> Sequence[Freshness]:
+        """How far each feature view of the service is."""
+        return _served(self._online.freshness)
 
     def user(self, user_id: str) -> Mapping[str, float]:
         """The user's features."""
         return _served(lambda: self._online.user(user_id))
 
-    def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """What the user did with each item."""
-        return _served(lambda: self._online.user_items(user_id, item_ids))
-
-    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """What the user did in each category."""
-        return _served(lambda: self._online.user_categories(user_id, categories))
+    def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """All that a recommendation reads, in one round trip."""
+        return _served(lambda: self._online.request(user_id, item_ids, categories))
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """The items' features."""
@@ -96,6 +98,6 @@ def _served(call: Callable[[], T]) -> T:
     """
     try:
         return call()
-    except (SQLAlchemyError, FeastError, OSError) as error:
+    except (SQLAlchemyError, FeastError, ConfigError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ServiceError(f"Feast: {type(error).__name__}: {first}") from error

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from pipelines.core.bundle import Bundle
+from pipelines.core.freshness import Freshness
+from pipelines.core.user_features import UserFeatures
 
 
 class Features(Protocol):
@@ -17,16 +19,16 @@ class Features(Protocol):
 
     @property
     def as_of(self) -> datetime:
-        """End of the last materialization, UTC."""
+        """What the features know of ends here, UTC: the end of the last materialization of what was published."""
+
+    def freshness(self) -> Sequence[Freshness]:
+        """How far each feature view of the service is, and how old it may be."""
 
     def user(self, user_id: str) -> Mapping[str, float]:
         """The user's features."""
 
-    def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """Name → float64 [n]: what the user did with each item."""
-
-    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """Name → float64 [n]: what the user did in each category; empty where the service reads none of it."""
+    def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """All that a recommendation reads: of the user, of the user with each item and in each category."""
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """Name → float64 [n]: the items' features."""

@@ -89,11 +89,11 @@ def _of_user(snapshot: Snapshot, online: Features, user_id: str, item_idx: np.nd
         ServiceError: it can't be read.
     """
     item_ids = snapshot.bundle.item_ids[item_idx].tolist()
-    found: dict[str, float | np.ndarray] = {**online.user(user_id), **online.user_items(user_id, item_ids)}
     codes, place = np.unique(snapshot.cards.codes[item_idx], return_inverse=True)
     names = [NO_CATEGORY, *snapshot.cards.categories]  # an item without a category has code -1
-    of_categories = online.user_categories(user_id, [names[code + 1] for code in codes])
-    return found | {name: values[place] for name, values in of_categories.items()}
+    found = online.request(user_id, item_ids, [names[code + 1] for code in codes])
+    of_categories = {name: values[place] for name, values in found.categories.items()}
+    return {**found.user, **found.items, **of_categories}
 
 
 def _proposed(snapshot: Snapshot, user_idx: int, keep: np.ndarray, k: int) -> Candidates:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from serving.keeper import Keeper
+from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.problems import Unavailable
 from serving.recommender import Recommender
@@ -20,6 +21,7 @@ class Services:
     keeper: Keeper
     online: OnlineStore
     recommender: Recommender
+    metrics: Metrics
 
 
 def _services(request: Request) -> Services:

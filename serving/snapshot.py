@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.core import ranking
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError, ServiceError
+from pipelines.core.freshness import Freshness
 from pipelines.core.ranker_inputs import NO_CATEGORY
 from serving.ports import Features
 
@@ -62,6 +63,8 @@ class Snapshot:
     cards: Cards
     as_of: datetime | None
     """End of the materialization that the item features come from; None where they could not be read."""
+    views: Sequence[Freshness] = ()
+    """How far the feature views were when the item features were read."""
     stale: bool = False
     """Whether the item features could not be read again since."""
 
@@ -89,18 +92,20 @@ class Snapshot:
             ModelError: the model needs a feature that its feature service doesn't offer.
         """
         item_ids = bundle.item_ids.tolist()
-        as_of = features.as_of  # before the values: they may be newer than it says, never older
+        as_of, views = (
+            features.as_of,
+            tuple(features.freshness()),
+        )  # before the values: they may be newer than it says, never older
         items = features.items(item_ids)
         anyone = str(bundle.user_ids[0])
-        of_user = {**features.user(anyone), **features.user_items(anyone, item_ids[:1])}
-        of_user |= features.user_categories(anyone, [NO_CATEGORY])
+        of_user = features.request(anyone, item_ids[:1], [NO_CATEGORY])
         service = bundle.manifest["feature_service"]
-        if missing := set(ranking.required(service)) - {*items, *of_user}:
+        if missing := set(ranking.required(service)) - {*items, *of_user.user, *of_user.items, *of_user.categories}:
             raise ModelError(f"model {version} needs {', '.join(sorted(missing))}, which {service} does not offer")
         cards = features.cards(item_ids)
         if not any(_texts(cards["title"])):
             raise ServiceError("the online store knows none of the model's items: run `make materialize`")
-        return cls(version, bundle, features, items, Cards.of(bundle, cards), as_of)
+        return cls(version, bundle, features, items, Cards.of(bundle, cards), as_of, views)
 
 
 def cut(bundle: Bundle) -> datetime:

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
@@ -64,10 +64,14 @@ def trace_of(request: Request) -> Trace:
 
 
 class Tracing:
-    """ASGI middleware: request id in and out, stage times, security headers, one structured log line."""
+    """ASGI middleware: request id in and out, stage times, security headers, one structured log line.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``ended`` is told of each request's path and trace.
+    """
+
+    def __init__(self, app: ASGIApp, ended: Callable[[str, Trace], object]) -> None:
         self.app = app
+        self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -90,6 +94,7 @@ class Tracing:
         try:
             await self.app(scope, receive, send_marked)
         finally:
+            self._ended(scope["path"], trace)
             # The query string may hold a person's id: the log keeps the path only.
             access.info(
                 "request",

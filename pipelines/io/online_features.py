@@ -1,27 +1,45 @@
-"""The newest features of users and items, read from Redis through Feast."""
+"""The newest features of users and items, read from Redis in bulk: one round trip a call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from feast import FeatureStore
+from feast import FeatureStore, FeatureView
 from feast.errors import FeatureServiceNotFoundException
+from feast.types import Array, String
 
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
+from pipelines.core.freshness import TAG, Freshness, parse_max_age
+from pipelines.core.user_features import Column, UserFeatures
 from pipelines.io.feast_store import answered
+from pipelines.io.receipts import AS_OF
 
 CARDS: Final = "item_card_v1"
-CHUNK: Final = 500  # entities in one read: Redis answers others in between
+CHUNK: Final = 10_000
+"""Items in one read: what comes back of them is in memory at once."""
+USER: Final = (Col.USER_ID,)
+ITEM: Final = (Col.ITEM_ID,)
+USER_ITEM: Final = (Col.ITEM_ID, Col.USER_ID)
+USER_CATEGORY: Final = (Col.CATEGORY, Col.USER_ID)
 
-Column = np.ndarray[Any, Any]
+
+@dataclass(frozen=True)
+class _Read:
+    """What is asked of one view, as the online store's ``read_columns`` takes it."""
+
+    view: FeatureView
+    keys: Mapping[str, Sequence[str]]
+    features: Sequence[str]
 
 
 class OnlineFeatures:
-    """The newest features of users and items, read from Redis through Feast at every call.
+    """The newest features of one feature service, read at every call.
 
-    Names are full ones (``user_activity_v1__views_7d``); a value that is missing is NaN.
+    Names are full ones (``user_activity_v1__views_7d``); a value that is missing is NaN. What isn't a number isn't
+    read, but for cards.
     """
 
     def __init__(self, store: FeatureStore, service: str) -> None:
@@ -31,76 +49,122 @@ class OnlineFeatures:
             ServiceError: the registry doesn't know the service.
         """
         self._store = store
+        self._online: Any = store._get_provider().online_store
         self._views = {view.name: view for view in store.list_feature_views()}
         self._features = self._by_keys(service)
-        self._cards = self._by_keys(CARDS)[(Col.ITEM_ID,)]
+        self._cards = self._by_keys(CARDS, texts=True)[ITEM]
 
     @property
     def as_of(self) -> datetime:
-        """The end of the last materialization (UTC): what the features know of. At most a minute old itself.
+        """What the features know of ends here (UTC), live events aside. At most a minute old itself.
 
         Raises:
-            ServiceError: a view was never materialized.
+            ServiceError: a view was never materialized, or Redis doesn't answer.
         """
-        views = self._store.registry.list_feature_views(self._store.project, allow_cache=True)
-        ends = [view.most_recent_end_time for view in views if view.name in self._views]
+        ends = [view.online for view in self.freshness()]
         if not ends or None in ends:
             raise ServiceError("the online store is empty: run `make pipeline`")
-        return min(ends).astimezone(UTC)
+        return min(end for end in ends if end is not None)
+
+    def freshness(self) -> list[Freshness]:
+        """How far each of the service's views is, by name: the end of its last materialization, but never later than
+
+        what was published: a materialization "up to now" of a log that ended long ago brings nothing new.
+
+        Raises:
+            ServiceError: Redis doesn't answer.
+            ConfigError: a view doesn't declare a maximum age.
+        """
+        with answered():
+            told = self._online._get_client(self._store.config.online_store).get(AS_OF)
+        published = datetime.fromisoformat(told.decode() if isinstance(told, bytes) else told) if told else None
+        views = self._store.registry.list_feature_views(self._store.project, allow_cache=True)
+        served = {read.name for reads in self._features.values() for read, _ in reads}
+        return [_freshness(view, published) for view in sorted(views, key=lambda v: v.name) if view.name in served]
+
+    def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """All that a recommendation needs, in one round trip: the user, the user with each item, in each category."""
+        user = self._reads(USER, {Col.USER_ID: [user_id]})
+        pairs = self._reads(USER_ITEM, {Col.USER_ID: [user_id] * len(item_ids), Col.ITEM_ID: list(item_ids)})
+        affinity = {Col.USER_ID: [user_id] * len(categories), Col.CATEGORY: list(categories)}
+        of_categories = self._reads(USER_CATEGORY, affinity)
+        answers = iter(self._read([*user, *pairs, *of_categories]))
+        found = [_named(reads, [next(answers) for _ in reads]) for reads in (user, pairs, of_categories)]
+        (alone, _), (of_items, _), (of_category, _) = found
+        return UserFeatures(
+            {name: float(values[0]) for name, values in alone.items()},
+            of_items,
+            of_category,
+            {view: stamps for _, stamped in found for view, stamps in stamped.items()},
+        )
 
     def user(self, user_id: str) -> dict[str, float]:
         """A user's features; all NaN for one who isn't known."""
-        columns = self._numbers((Col.USER_ID,), {Col.USER_ID: [user_id]})
-        return {name: float(values[0]) for name, values in columns.items()}
+        return {name: float(values[0]) for name, values in self._columns(USER, {Col.USER_ID: [user_id]}).items()}
 
     def user_items(self, user_id: str, item_ids: Sequence[str]) -> dict[str, Column]:
         """Features of a user with each item, float64 of shape [len(item_ids)]."""
-        keys = {Col.USER_ID: [user_id] * len(item_ids), Col.ITEM_ID: list(item_ids)}
-        return self._numbers((Col.ITEM_ID, Col.USER_ID), keys)
+        return self._columns(USER_ITEM, {Col.USER_ID: [user_id] * len(item_ids), Col.ITEM_ID: list(item_ids)})
+
+    def user_categories(self, user_id: str, categories: Sequence[str]) -> dict[str, Column]:
+        """Features of a user in each category, float64 of shape [len(categories)]; empty where the service has none."""
+        return self._columns(USER_CATEGORY, {Col.USER_ID: [user_id] * len(categories), Col.CATEGORY: list(categories)})
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Column]:
         """Features of each item, float64 of shape [len(item_ids)]."""
-        return self._numbers((Col.ITEM_ID,), {Col.ITEM_ID: list(item_ids)})
+        return self._chunked(self._features.get(ITEM, []), item_ids)
 
     def cards(self, item_ids: Sequence[str]) -> dict[str, Column]:
         """What a page shows of each item: title, category (str or None), price (NaN where unknown), in_stock (bool)."""
-        read = self._read(self._cards, {Col.ITEM_ID: list(item_ids)})
+        read = self._chunked(self._cards, item_ids)
         columns = {name.partition("__")[2]: values for name, values in read.items()}
-        return {
-            "title": np.array(columns["title"], dtype=object),
-            "category": np.array(columns["category"], dtype=object),
-            "price": _floats(columns["price"]),
-            "in_stock": np.array(columns["in_stock"], dtype=bool),  # an unknown item isn't
-        }
+        return columns | {"in_stock": columns["in_stock"] == 1.0}  # an unknown item isn't
 
-    def _by_keys(self, service: str) -> dict[tuple[str, ...], list[str]]:
-        """Join keys (sorted) -> feature references of ``service``."""
+    def _chunked(self, features: Sequence[tuple[FeatureView, list[str]]], item_ids: Sequence[str]) -> dict[str, Column]:
+        parts = []
+        for start in range(0, max(len(item_ids), 1), CHUNK):
+            keys = {Col.ITEM_ID: list(item_ids[start : start + CHUNK])}
+            reads = [_Read(view, keys, names) for view, names in features]
+            parts.append(_named(reads, self._read(reads))[0])
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _columns(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> dict[str, Column]:
+        reads = self._reads(keys, rows)
+        return _named(reads, self._read(reads))[0]
+
+    def _reads(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> list[_Read]:
+        return [_Read(view, rows, names) for view, names in self._features.get(keys, [])]
+
+    def _read(self, reads: Sequence[_Read]) -> list[Any]:
+        with answered():
+            return list(self._online.read_columns(self._store.config, reads)) if reads else []
+
+    def _by_keys(self, service: str, texts: bool = False) -> dict[tuple[str, ...], list[tuple[FeatureView, list[str]]]]:
+        """Join keys (sorted) -> views of ``service`` with the features to read."""
         try:
             projections = self._store.get_feature_service(service).feature_view_projections
         except FeatureServiceNotFoundException:
             raise ServiceError(f"the registry has no feature service {service}: run `make apply`") from None
-        found: dict[tuple[str, ...], list[str]] = {}
+        found: dict[tuple[str, ...], list[tuple[FeatureView, list[str]]]] = {}
         for projection in projections:
-            keys = tuple(sorted(self._views[projection.name].join_keys))
-            found.setdefault(keys, []).extend(f"{projection.name}:{field.name}" for field in projection.features)
+            view = self._views[projection.name]
+            names = [f.name for f in projection.features if texts or not (f.dtype == String or _is_array(f.dtype))]
+            found.setdefault(tuple(sorted(view.join_keys)), []).append((view, names))
         return found
 
-    def _numbers(self, keys: tuple[str, ...], rows: dict[str, list[str]]) -> dict[str, Column]:
-        return {name: _floats(values) for name, values in self._read(self._features[keys], rows).items()}
 
-    def _read(self, features: list[str], rows: dict[str, list[str]]) -> dict[str, list[Any]]:
-        """Full feature name -> a value for each row, None where it is missing."""
-        names = [feature.replace(":", "__") for feature in features]
-        read: dict[str, list[Any]] = {name: [] for name in names}
-        length = len(next(iter(rows.values())))
-        for start in range(0, length, CHUNK):
-            chunk = {key: values[start : start + CHUNK] for key, values in rows.items()}
-            with answered():
-                response = self._store.get_online_features(features, chunk, full_feature_names=True).to_dict()
-            for name in names:  # by name: Feast's order of columns is arbitrary
-                read[name] += response[name]
-        return read
+def _is_array(dtype: Any) -> bool:
+    return isinstance(dtype, Array)
 
 
-def _floats(values: list[Any]) -> Column:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+def _named(reads: Sequence[_Read], answers: Sequence[Any]) -> tuple[dict[str, Column], dict[str, Column]]:
+    """(full feature name -> values, view -> stamps)."""
+    both = list(zip(reads, answers, strict=True))
+    values = {f"{read.view.name}__{name}": answer.values[name] for read, answer in both for name in read.features}
+    return values, {read.view.name: answer.event_timestamp for read, answer in both}
+
+
+def _freshness(view: FeatureView, published: datetime | None) -> Freshness:
+    end = view.most_recent_end_time
+    online = min(end.astimezone(UTC), published) if end and published else None
+    return Freshness(view.name, parse_max_age(view.tags.get(TAG), view.name), online)

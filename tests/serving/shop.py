@@ -6,7 +6,7 @@ A real bundle on it, and backends in memory: what the service gets injected in p
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,9 @@ from pipelines.core import ranking, scoring, sources
 from pipelines.core.bundle import FORMAT, Bundle, seen
 from pipelines.core.columns import EVENT_SCHEMA
 from pipelines.core.errors import ServiceError
+from pipelines.core.freshness import Freshness
 from pipelines.core.interactions import Interactions, encode
+from pipelines.core.user_features import UserFeatures
 
 SIZE = 10
 CUT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -84,15 +86,16 @@ class Shelf:
     prices: dict[str, float] = field(default_factory=lambda: {f"P{i}": 10.0 * (i + 1) for i in range(SIZE)})
     sold_out: set[str] = field(default_factory=set)
 
+    def freshness(self) -> list[Freshness]:
+        return [Freshness("user_activity_v1", timedelta(hours=36), self.as_of)]
+
     def user(self, user_id: str) -> Mapping[str, float]:
         self._read()
         return dict.fromkeys(self._names("user_activity"), 3.0 if user_id.startswith("U") else np.nan)
 
-    def user_items(self, user_id: str, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        return self._columns("user_item_activity", item_ids)
-
-    def user_categories(self, user_id: str, categories: Sequence[str]) -> Mapping[str, np.ndarray]:
-        return {name: np.array([float(c == "odd") for c in categories]) for name in self._names("user_category")}
+    def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        affinity = {name: np.array([float(c == "odd") for c in categories]) for name in self._names("user_category")}
+        return UserFeatures(self.user(user_id), self._columns("user_item_activity", item_ids), affinity, {})
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         return self._columns("item_", item_ids)
