@@ -51,8 +51,10 @@ def _newest(view: str, tables: Sequence[pa.Table]) -> pa.Table:
 
 def _stamped(table: pa.Table, last: pa.Table) -> pa.Table:
     """``table`` with each row's stamp no later than its user's ``last`` event."""
-    of_user = last[f"{Col.TIMESTAMP}_max"].take(pc.index_in(table[Col.USER_ID], last[Col.USER_ID].combine_chunks()))
-    stamps = pc.min_element_wise(table[Col.EVENT_TIMESTAMP], of_user.cast(UTC_US))
+    place = pc.index_in(table[Col.USER_ID], last[Col.USER_ID].combine_chunks())
+    of_user = last[f"{Col.TIMESTAMP}_max"].cast(pa.int64()).combine_chunks().take(place.combine_chunks())
+    own = table[Col.EVENT_TIMESTAMP].cast(pa.int64()).combine_chunks()
+    stamps = pc.min_element_wise(own, of_user).cast(UTC_US)
     for name in (Col.EVENT_TIMESTAMP, Col.CREATED_TIMESTAMP):
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), stamps)
     return table
