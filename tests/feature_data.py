@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.context import Context
-from pipelines.core.columns import EVENT_TYPES, PREPARED_SCHEMA, PRODUCT_SCHEMA
+from pipelines.core.columns import EVENT_TYPES, PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA
+from pipelines.core.digests import DayDigests
+from pipelines.io import files
 from pipelines.settings import Settings
-from pipelines.stages import features, publish
+from pipelines.stages import features, prepare, publish
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -83,15 +85,32 @@ def published(settings: Settings, events: Iterable[Event], products: Iterable[di
     return settings
 
 
-def prepared(settings: Settings, events: Iterable[Event], products: Iterable[dict[str, Any]]) -> Context:
+def prepared(
+    settings: Settings, events: Iterable[Event], products: Iterable[dict[str, Any]], taken: Iterable[Event] = ()
+) -> Context:
     """What `prepare` leaves, and a feature repository beside it."""
     folder = settings.root / "data/processed"
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(event_table(events), folder / "prepared_interactions.parquet")
+    log, back = event_table(events), taken_back_table(taken)
+    pq.write_table(log, folder / "prepared_interactions.parquet")
+    pq.write_table(back, folder / "taken_back.parquet")
     pq.write_table(product_table(products), folder / "products.parquet")
+    days = {
+        "interactions": DayDigests("timestamp", prepare.READ),
+        "taken_back": DayDigests("cancelled_at", prepare.READ_BACK),
+    }
+    for name, rows in {"interactions": log, "taken_back": back}.items():
+        days[name].add(rows)
+    files.write_json(folder / "days.json", {name: of.digests() for name, of in days.items()})
     if not (settings.root / "feature_repo").exists():
         (settings.root / "feature_repo").symlink_to(CHECKOUT / "feature_repo")
     return Context(argparse.Namespace(), settings)
+
+
+def taken_back_table(taken: Iterable[Event]) -> pa.Table:
+    """What was taken back, sorted as `prepare` sorts it."""
+    rows = [{"event_id": "e", "is_bot": False, **t} for t in taken]
+    return pa.Table.from_pylist(sorted(rows, key=lambda r: r["cancelled_at"]), TAKEN_BACK_SCHEMA)
 
 
 def taken_back(purchase: Event, at: float, quantity: int, whole: bool) -> Event:
