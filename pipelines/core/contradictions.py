@@ -70,26 +70,25 @@ def of_view(recorded: View, declared: View) -> list[str]:
     for feature, dtype in recorded.features.items():
         if (now := declared.features.get(feature, dtype)) != dtype:
             found.append(f"{feature} was {dtype} and is {now}")
-    for what, was, now in (
-        ("its keys", ", ".join(recorded.keys), ", ".join(declared.keys)),
-        ("its time to live", f"{recorded.ttl_s} s", f"{declared.ttl_s} s"),
-        ("its table", recorded.table, declared.table),
-    ):
-        if was != now:
-            found.append(
-                f"{what} was {was} and is {now}".replace("keys was", "keys were").replace("and is", "and now is")
-            )
+    if recorded.keys != declared.keys:
+        found.append(f"its keys were {', '.join(recorded.keys)} and are {', '.join(declared.keys)}")
+    if recorded.ttl_s != declared.ttl_s:
+        found.append(f"its time to live was {recorded.ttl_s} s and is {declared.ttl_s} s")
+    if recorded.table != declared.table:
+        found.append(f"its table was {recorded.table} and is {declared.table}")
     return found
 
 
 def _of_features(recorded: Sequence[str], declared: Sequence[str]) -> list[str]:
-    found = [f"{', '.join(names)} {verb}" for names, verb in (
-        ([n for n in recorded if n not in declared], "is gone"),
-        ([n for n in declared if n not in recorded], "is new"),
-    ) if names]  # fmt: skip
+    gone, new = [n for n in recorded if n not in declared], [n for n in declared if n not in recorded]
+    found = [f"{', '.join(names)} {_is(names)} {how}" for names, how in ((gone, "gone"), (new, "new")) if names]
     if not found and tuple(recorded) != tuple(declared):
         found.append("its features are in another order")
     return found
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _of_meaning(record: Record, now: Mapping[str, str]) -> list[str]:

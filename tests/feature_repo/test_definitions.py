@@ -1,47 +1,59 @@
 """The declared views against the tables that the pipeline writes, and Feast's own command line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import ibis
 import pyarrow as pa
 import pytest
 import yaml
-from feast import FeatureView
-from feast.types import Bool, Float64, Int64, String
+from feast import FeatureService, FeatureView
+from feast.types import Array, Bool, Float64, Int32, Int64, String
 
 from feature_repo import definitions
-from pipelines.core import features
+from pipelines.core.feature_views import VIEWS
 from pipelines.settings import Settings
-from tests.feature_data import CHECKOUT, day, event, event_table, product, product_table, published, random_events
+from tests.feature_data import CHECKOUT, day, product, published, random_events
 
-ARROW = {String: pa.string(), Int64: pa.int64(), Float64: pa.float64(), Bool: pa.bool_()}
-VIEWS = [o for o in vars(definitions).values() if isinstance(o, FeatureView)]
+ARROW = {
+    String: pa.string(),
+    Int32: pa.int32(),
+    Int64: pa.int64(),
+    Float64: pa.float64(),
+    Bool: pa.bool_(),
+    Array(String): pa.list_(pa.string()),
+}
+DECLARED = [o for o in vars(definitions).values() if isinstance(o, FeatureView)]
+SERVICES = [o for o in vars(definitions).values() if isinstance(o, FeatureService)]
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.name)
+@pytest.mark.parametrize("view", DECLARED, ids=lambda v: v.name)
 def test_view_declares_exactly_the_columns_that_are_written(view: FeatureView) -> None:
-    events = ibis.memtable(event_table([event("u", "i", "view", 0.5)]))
-    table = features.views(events, ibis.memtable(product_table([product("i", 0)])), day(9))[view.name]
-    written = {name: dtype.to_pyarrow() for name, dtype in table.schema().items()}
-    keys = {name: pa.string() for name in features.KEYS[view.name]}
-    stamps = dict.fromkeys(("event_timestamp", "created_timestamp"), pa.timestamp("us", tz="UTC"))
-    assert written == keys | stamps | {f.name: ARROW[f.dtype] for f in view.features}
-    assert sorted(keys) == sorted(view.join_keys)
+    declared = {field.name: ARROW[field.dtype] for field in view.features}
+    assert list(declared.items()) == list(VIEWS[view.name].features.items())
+    assert sorted(view.join_keys) == sorted(VIEWS[view.name].keys)
 
 
 def test_every_written_view_is_declared() -> None:
-    assert {view.name for view in VIEWS} == set(features.KEYS)
+    assert {view.name for view in DECLARED} == set(VIEWS)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.name)
+@pytest.mark.parametrize("view", DECLARED, ids=lambda v: v.name)
 def test_view_reads_the_table_of_its_own_version_and_explains_each_feature(view: FeatureView) -> None:
     assert view.batch_source.get_table_query_string() == f"features.{view.name}"
     assert view.batch_source.name == f"{view.name}_source"
+    assert view.stream_source is None or view.stream_source.name == f"{view.name}_push"
     assert all(field.description for field in view.features)
     assert {"owner", "max_age"} <= view.tags.keys()
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda s: s.name)
+def test_service_pins_versions(service: FeatureService) -> None:
+    assert re.fullmatch(r".*_v\d+", service.name)
+    assert all(re.fullmatch(r".*_v\d+", projection.name) for projection in service.feature_view_projections)
+    assert "owner" in service.tags
 
 
 def test_configuration_takes_everything_secret_from_the_environment() -> None:
@@ -68,6 +80,6 @@ def test_feast_commands_work_by_hand(settings: Settings) -> None:
         return done.stdout + done.stderr
 
     assert "Updated" not in feast("apply")  # what publish applied is what the command line applies
-    assert all(view.name in feast("feature-views", "list") for view in VIEWS[:1])
+    assert all(view.name in feast("feature-views", "list") for view in DECLARED[:1])
     feast("materialize", "2024-01-01T00:00:00", day(20).strftime("%Y-%m-%dT%H:%M:%S"))
     assert "Materializing" in feast("materialize-incremental", day(50).strftime("%Y-%m-%dT%H:%M:%S"))
