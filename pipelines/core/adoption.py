@@ -23,7 +23,7 @@ def adopt(state: State, other: State, users: Int32, items: Int32) -> None:
     state.grow()
     other.grow()
     for kind, index in ((USER_ITEM, ours.pairs), (USER_CATEGORY, ours.user_categories)):
-        _forget(state, kind, np.flatnonzero(adopted[index.first(np.arange(len(index)))]))
+        _forget(state, kind, np.flatnonzero(adopted[_users(index)]))
         _copy(state, other, kind, places[kind], np.flatnonzero(places[kind] >= 0))
     for kind, some in ((USER, users), (ITEM, items)):
         _copy(state, other, kind, np.arange(ours.count(kind)), some)
@@ -37,11 +37,14 @@ def adopt(state: State, other: State, users: Int32, items: Int32) -> None:
 
 def _places(ours: PairIndex, theirs: PairIndex, adopted: NDArray[np.bool_]) -> Int64:
     """Our place of each of their pairs, giving one to those that have none; -1 for pairs of other users."""
-    every = np.arange(len(theirs))
-    some = np.flatnonzero(adopted[theirs.first(every)])
+    some = np.flatnonzero(adopted[_users(theirs)])
     places = np.full(len(theirs), -1, np.int64)
-    places[some] = ours.add(theirs.first(some), theirs.second(some))
+    places[some] = ours.add(*theirs.codes(some))
     return places
+
+
+def _users(index: PairIndex) -> Int64:
+    return index.keys >> 32
 
 
 def _forget(state: State, kind: str, places: Int64) -> None:
@@ -63,8 +66,8 @@ def _adopt_days(state: State, other: State, adopted: NDArray[np.bool_], places: 
     days = {}
     for day in sorted({*state.days, *other.days}):
         ours, theirs = state.days.get(day, DaySums.empty()), other.days.get(day, DaySums.empty())
-        ours = ours.take(~adopted[state.entities.pairs.first(ours.pairs)])
-        theirs = theirs.take(adopted[other.entities.pairs.first(theirs.pairs)])
+        ours = ours.take(~adopted[state.entities.pairs.codes(ours.pairs)[0]])
+        theirs = theirs.take(adopted[other.entities.pairs.codes(theirs.pairs)[0]])
         rows = in_order(joined([ours, _moved(theirs, places)]), state.entities)
         if len(rows):
             days[day] = rows

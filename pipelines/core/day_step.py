@@ -88,15 +88,14 @@ class DayStep:
             self._count(span, leaving[last[leaving] < (start + 1) * DAY_S], -1)
 
     def _count(self, span: int, pairs: NDArray[np.integer], sign: int) -> None:
-        index = self._entities.pairs
-        np.add.at(self._state.distinct[USER][span], index.first(pairs), np.int32(sign))
-        np.add.at(self._state.distinct[ITEM][span], index.second(pairs), np.int32(sign))
+        for kind, codes in zip(WHOLES, self._entities.pairs.codes(pairs), strict=True):
+            np.add.at(self._state.distinct[kind][span], codes, np.int32(sign))
 
     def _emit(self, kind: str, made: bool) -> dict[str, pa.Table]:
         days = (self._today, self._taken_of_today, *self._leaving, self._taken)
         groups = [day.group(kind, self._entities) for day in days]
         touched = Touched(kind, [group.places for group in groups], self._entities)
-        block, keys = self._block(kind, touched, groups), self._entities.keys(kind, touched.places)
+        block, keys = self._block(kind, touched, groups), self._entities.keys(kind, touched.codes)
         columns = feature_values.net(block)
         if kind in WHOLES:
             distinct, bought = self._state.distinct[kind], self._state.last_purchase[kind]
@@ -104,9 +103,8 @@ class DayStep:
         rows = {NET_VIEWS[kind]: feature_values.table(NET_VIEWS[kind], keys, self._midnight, columns)}
         if made and kind in MADE_VIEWS:
             counted = np.flatnonzero(_counted(MADE_VIEWS[kind], touched, groups))
-            few = {name: ids.take(pa.array(counted)) for name, ids in keys.items()}
-            columns = feature_values.made(block.take(counted))
-            rows[MADE_VIEWS[kind]] = feature_values.table(MADE_VIEWS[kind], few, self._midnight, columns)
+            columns = feature_values.made(block)
+            rows[MADE_VIEWS[kind]] = feature_values.table(MADE_VIEWS[kind], keys, self._midnight, columns, counted)
         return rows
 
     def _block(self, kind: str, touched: Touched, groups: Sequence[Group]) -> Block:
@@ -118,13 +116,12 @@ class DayStep:
         return Block(kind, counts, take(sums.money, places), sums.last[places])
 
     def _recent(self) -> pa.Table:
-        pairs = self._today.pairs
-        index = self._entities.pairs
-        users, items = recent_items.latest_first(index.first(pairs), index.second(pairs), self._rows.last)
-        items = recent_items.merge(items, self._state.recent[:, users].T)
-        self._state.recent[:, users] = items.T
-        keys = self._entities.keys(USER, users)
-        lists = recent_items.lists(items, self._entities.items.ids)
+        users, items = self._entities.pairs.codes(self._today.pairs)
+        users, latest = recent_items.latest_first(users, items, self._rows.last)
+        latest = recent_items.merge(latest, self._state.recent[:, users].T)
+        self._state.recent[:, users] = latest.T
+        keys = self._entities.keys(USER, (users,))
+        lists = recent_items.lists(latest, self._entities.items.ids)
         return feature_values.table(RECENT_VIEW, keys, self._midnight, {"recent_items": lists})
 
     def _forget(self) -> None:

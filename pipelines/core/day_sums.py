@@ -119,15 +119,14 @@ class DaySums:
         if kind in (USER, USER_ITEM):  # the rows are in their order
             return _grouped(places, *sums)
         known = np.flatnonzero(places >= 0)
-        order = known[np.argsort(entities.order(kind, places[known]), kind="stable")]
-        return _grouped(places[order], *(s.take(order, axis=1) for s in sums))
+        order = entities.order(kind, entities.codes(kind, places[known]))
+        order = known[np.argsort(order, kind="stable")]
+        return _grouped(places[order], sums[0].take(order, axis=1), sums[1].take(order, axis=1))
 
     def places(self, kind: str, entities: Entities) -> Places:
         """The entity of each row; -1 for none."""
-        if kind == USER:
-            return entities.pairs.first(self.pairs)
-        if kind == ITEM:
-            return entities.pairs.second(self.pairs)
+        if kind in (USER, ITEM):
+            return entities.pairs.codes(self.pairs)[kind == ITEM]
         return self.pairs if kind == USER_ITEM else self.user_categories
 
 
@@ -138,7 +137,8 @@ def joined(sums: Sequence[DaySums]) -> DaySums:
 
 def in_order(rows: DaySums, entities: Entities) -> DaySums:
     """Rows in the order of user and item."""
-    return rows.take(np.argsort(entities.order(USER_ITEM, rows.pairs), kind="stable"))
+    order = entities.order(USER_ITEM, entities.codes(USER_ITEM, rows.pairs))
+    return rows.take(np.argsort(order, kind="stable"))
 
 
 class Rows:

@@ -16,6 +16,9 @@ USER_ITEM: Final = "user_item"
 USER_CATEGORY: Final = "user_category"
 KINDS: Final = (USER, ITEM, USER_ITEM, USER_CATEGORY)
 
+_NAMES: Final = {USER: (Col.USER_ID,), ITEM: (Col.ITEM_ID,), USER_ITEM: (Col.USER_ID, Col.ITEM_ID),
+                 USER_CATEGORY: (Col.USER_ID, Col.CATEGORY)}  # fmt: skip
+
 Places = NDArray[np.integer]
 
 
@@ -36,33 +39,30 @@ class Entities:
 
     def count(self, kind: str) -> int:
         """How many places there are."""
-        every = {USER: self.users, ITEM: self.items, USER_ITEM: self.pairs, USER_CATEGORY: self.user_categories}
-        return len(every[kind])  # type: ignore[arg-type]
+        if kind in (USER, ITEM):
+            return len(self.users if kind == USER else self.items)
+        return len(self.pairs if kind == USER_ITEM else self.user_categories)
 
-    def order(self, kind: str, places: Places) -> NDArray[np.integer]:
-        """A number for each place, in the order of the keys as strings. Later ids leave the order as it is."""
-        if kind == USER:
-            return self.users.rank()[places]
-        if kind == ITEM:
-            return self.items.rank()[places]
-        index, seconds = self._pairs(kind)
-        return pair_keys(self.users.rank()[index.first(places)], seconds.rank()[index.second(places)])
+    def codes(self, kind: str, places: Places) -> tuple[Places, ...]:
+        """The codes of the keys of each place: one array, or two for pairs."""
+        if kind in (USER, ITEM):
+            return (places,)
+        return (self.pairs if kind == USER_ITEM else self.user_categories).codes(places)
 
-    def keys(self, kind: str, places: Places) -> dict[str, pa.DictionaryArray]:
-        """The key columns of the entities at ``places``: name -> ids, as a dictionary of those that occur."""
-        if kind == USER:
-            return {Col.USER_ID: dictionary(self.users, places)}
-        if kind == ITEM:
-            return {Col.ITEM_ID: dictionary(self.items, places)}
-        index, seconds = self._pairs(kind)
-        name = Col.ITEM_ID if kind == USER_ITEM else Col.CATEGORY
-        return {
-            Col.USER_ID: dictionary(self.users, index.first(places)),
-            name: dictionary(seconds, index.second(places)),
-        }
+    def order(self, kind: str, codes: tuple[Places, ...]) -> NDArray[np.integer]:
+        """A number for each entity, in the order of the keys as strings. Later ids leave the order as it is."""
+        ranks = [ids.rank()[some] for ids, some in zip(self._ids(kind), codes, strict=True)]
+        return ranks[0] if len(ranks) == 1 else pair_keys(*ranks)
 
-    def _pairs(self, kind: str) -> tuple[PairIndex, Codes]:
-        return (self.pairs, self.items) if kind == USER_ITEM else (self.user_categories, self.categories)
+    def keys(self, kind: str, codes: tuple[Places, ...]) -> dict[str, pa.DictionaryArray]:
+        """The key columns of entities: name -> ids, as a dictionary of those that occur."""
+        columns = zip(_NAMES[kind], self._ids(kind), codes, strict=True)
+        return {name: dictionary(ids, some) for name, ids, some in columns}
+
+    def _ids(self, kind: str) -> tuple[Codes, ...]:
+        first = self.items if kind == ITEM else self.users
+        second = {USER_ITEM: (self.items,), USER_CATEGORY: (self.categories,)}
+        return first, *second.get(kind, ())
 
 
 def dictionary(codes: Codes, places: Places) -> pa.DictionaryArray:

@@ -22,6 +22,7 @@ NET_VIEWS: Final = {USER: "user_activity_v2", ITEM: "item_activity_v2", USER_ITE
 RECENT_VIEW: Final = "user_recent_items_v1"
 
 _SPANS: Final = ("1d", "7d", "30d", "all")
+_REMOVALS: Final = list(KINDS).index("removals")
 _DAY_US: Final = 86_400_000_000
 
 Columns = dict[str, np.ndarray | pa.Array]
@@ -38,10 +39,6 @@ class Block:
     """[7d, 30d, all; column of day_sums; entity]."""
     last: Int64
     """Epoch seconds of the last event: [entity]."""
-
-    def take(self, rows: Int64) -> "Block":
-        """Some of the entities."""
-        return Block(self.kind, self.counts.take(rows, 2), self.money.take(rows, 2), self.last.take(rows))
 
 
 def made(block: Block) -> Columns:
@@ -68,20 +65,23 @@ def of_whole(block: Block, distinct: Int32, last_purchase: Int64) -> Columns:
 
 
 def table(
-    view: str, keys: Mapping[str, pa.Array], midnight: int, columns: Mapping[str, np.ndarray | pa.Array]
+    view: str, keys: Mapping[str, pa.Array], midnight: int, columns: Columns, rows: Int64 | None = None
 ) -> pa.Table:
-    """The rows of a view, stamped with a midnight (days since 1970)."""
-    rows = len(next(iter(keys.values())))
-    stamp = pa.repeat(pa.scalar(midnight * _DAY_US, UTC_US), rows)
-    features = VIEWS[view].features.items()
-    return pa.table(
-        {
-            **keys,
-            Col.EVENT_TIMESTAMP: stamp,
-            Col.CREATED_TIMESTAMP: stamp,
-            **{name: pa.array(columns[name]).cast(kind) for name, kind in features},
-        }
-    )
+    """The rows of a view (some of those that there are columns for), stamped with a midnight (days since 1970)."""
+    if rows is not None and len(rows) < len(next(iter(keys.values()))):
+        taken = pa.array(rows)
+        keys = {name: ids.take(taken) for name, ids in keys.items()}
+        columns = {name: columns[name].take(taken if isinstance(columns[name], pa.Array) else rows)
+                   for name in VIEWS[view].features}  # fmt: skip
+    size = len(next(iter(keys.values())))
+    stamp = pa.repeat(pa.scalar(midnight * _DAY_US, UTC_US), size)
+    features = {name: _typed(columns[name], kind) for name, kind in VIEWS[view].features.items()}
+    return pa.table({**keys, Col.EVENT_TIMESTAMP: stamp, Col.CREATED_TIMESTAMP: stamp, **features})
+
+
+def _typed(values: np.ndarray | pa.Array, kind: pa.DataType) -> pa.Array:
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    return array if array.type == kind else array.cast(kind)
 
 
 def _sums(block: Block, purchases: int, spend: int) -> Columns:
@@ -105,10 +105,11 @@ def _mean_price(block: Block, span: int) -> pa.Array:
 
 def _rates(counts: Int32) -> Columns:
     """Shares of what was looked at, smoothed by 1 of 20; the last 7 days against the last 30, smoothed by 0.1 a day."""
-    views, clicks, carts, _, purchases = counts[:, : len(KINDS)].swapaxes(0, 1)
-    looked, week, month = views[2] + clicks[2] + 20, *(views + clicks + carts + purchases)[1:3]
+    views, clicks, carts, _, purchases = counts[2, : len(KINDS)]
+    week, month = (span[: len(KINDS)].sum(axis=0) - span[_REMOVALS] for span in (counts[1], counts[2]))
+    looked = views + clicks + 20
     return {
-        "cart_rate_30d": (carts[2] + 1) / looked,
-        "conversion_30d": (purchases[2] + 1) / looked,
+        "cart_rate_30d": (carts + 1) / looked,
+        "conversion_30d": (purchases + 1) / looked,
         "trend_7d_30d": (week / 7 + 0.1) / (month / 30 + 0.1),
     }

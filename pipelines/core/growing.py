@@ -11,13 +11,13 @@ T = TypeVar("T", bound=np.generic)
 def room(array: NDArray[T], size: int, fill: int = 0) -> NDArray[T]:
     """``array`` itself if its last axis has ``size`` places, or a longer copy with ``fill`` at the new ones.
 
-    The copy has half as many again to spare: many small steps cost as much as one. Memory that nothing was written to
+    The copy is at least twice as long: many small steps cost as much as one. Memory that nothing was written to
     (``fill`` 0) isn't used.
     """
     known = array.shape[-1]
     if known >= size:
         return array
-    places = max(size, known + known // 2, 1024)
+    places = max(size, 2 * known, 1024)
     grown = np.zeros((*array.shape[:-1], places), array.dtype)
     grown[..., :known] = array
     if fill:

@@ -9,6 +9,7 @@ from pipelines.core.growing import room
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
+Places = NDArray[np.integer]
 
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: consecutive keys fall far apart
 _SECOND: Final = np.int64(0xFFFFFFFF)
@@ -39,19 +40,16 @@ class PairIndex:
         """The table: with ``keys`` all that makes the index again."""
         return self._slots
 
-    def first(self, places: NDArray[np.integer]) -> Int64:
-        """The first code of each place."""
-        return self._keys[places] >> 32
+    def codes(self, places: Places) -> tuple[Int64, Int64]:
+        """The first and the second code of each place."""
+        keys = self._keys[places]
+        return keys >> 32, keys & _SECOND
 
-    def second(self, places: NDArray[np.integer]) -> Int64:
-        """The second code of each place."""
-        return self._keys[places] & _SECOND
-
-    def find(self, first: Int32, second: Int32) -> Int32:
+    def find(self, first: Places, second: Places) -> Int32:
         """The place of each pair; -1 for those that have none."""
         return self._find(pair_keys(first, second))
 
-    def add(self, first: Int32, second: Int32) -> Int32:
+    def add(self, first: Places, second: Places) -> Int32:
         """The place of each pair, giving the next ones to those that have none."""
         keys = pair_keys(first, second)
         places = self._find(keys)
@@ -103,6 +101,6 @@ def _distinct(keys: Int64) -> tuple[Int64, Int64]:
     return np.unique(keys, return_inverse=True)
 
 
-def pair_keys(first: NDArray[np.integer], second: NDArray[np.integer]) -> Int64:
+def pair_keys(first: Places, second: Places) -> Int64:
     """Two codes in one number, in the order of the first, then of the second."""
     return (first.astype(np.int64) << 32) | second.astype(np.int64)

@@ -73,7 +73,7 @@ def _count_distinct(found: State, until: int) -> None:
     """The items of each user within each span, from the last event of each pair."""
     pairs = found.entities.pairs
     last = found.sums[USER_ITEM].last[: len(pairs)]
-    users = pairs.first(np.arange(len(pairs)))
+    users = pairs.keys >> 32
     distinct = found.distinct[USER]
     for span, window in enumerate(SPANS):
         inside = last > NEVER if window is None else last >= (until - window) * DAY_S

@@ -22,10 +22,11 @@ def table(state: State) -> pa.Table:
     days = {day: _net(day, state) for day in state.days}
     rows = joined([DaySums.empty(), *days.values()])
     day = np.repeat(np.fromiter(days, np.int32, len(days)), [len(sums) for sums in days.values()])
-    order = np.argsort(state.entities.order(USER_ITEM, rows.pairs), kind="stable")
+    codes = state.entities.codes(USER_ITEM, rows.pairs)
+    order = np.argsort(state.entities.order(USER_ITEM, codes), kind="stable")
     rows, day = rows.take(order), day[order]
     columns = {
-        **state.entities.keys(USER_ITEM, rows.pairs),
+        **state.entities.keys(USER_ITEM, (codes[0][order], codes[1][order])),
         Col.CATEGORY: _categories(rows.user_categories, state.entities),
         "day": pa.array(day).cast(pa.date32()),
         **{kind: rows.counts[place] for place, kind in enumerate(KINDS)},
@@ -77,5 +78,5 @@ def _row_keys(sums: DaySums) -> Int64:
 def _categories(user_categories: Places, entities: Entities) -> pa.DictionaryArray:
     known = user_categories >= 0
     codes = np.zeros(len(known), np.int32)
-    codes[known] = entities.user_categories.second(user_categories[known])
+    codes[known] = entities.user_categories.codes(user_categories[known])[1]
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=~known), entities.categories.ids)
