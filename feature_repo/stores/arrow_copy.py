@@ -15,6 +15,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 from feast.infra.utils.postgres.connection_utils import _get_conn_kwargs, _get_conninfo
 from feast.infra.utils.postgres.postgres_config import PostgreSQLConfig
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 UTC_US: Final = pa.timestamp("us", tz="UTC")
@@ -26,14 +27,20 @@ SETTINGS: Final = (
 
 
 @contextmanager
-def session(config: PostgreSQLConfig) -> Iterator["Session"]:
+def session(config: PostgreSQLConfig, reads: Iterable[str] = ()) -> Iterator["Session"]:
     """A transaction with Feast's connection settings, all of it on one snapshot, in UTC; committed at the end.
+
+    ``reads``: the tables and queries that it will read. Tables are locked before the snapshot is taken: one that is
+    swapped for a newer after it would seem empty.
 
     Raises:
         psycopg.Error: as Feast's own store raises it, by its SQLSTATE.
     """
     with _as_psycopg_errors(), dbapi.connect(_conninfo(config)) as connection:
-        yield Session(connection)
+        postgres = Session(connection)
+        if tables := [name for name in reads if not name.startswith("(")]:
+            postgres.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
+        yield postgres
         connection.commit()
 
 
@@ -52,6 +59,16 @@ class Session:
         """The columns of ``query`` without running it; `postgres_type` names their types."""
         with self._connection.cursor() as cursor:
             return cursor.adbc_execute_schema(query)
+
+    def newest_first(self, table: str, timestamp: str, created: str | None) -> str:
+        """The order of the table's index. A row without a created timestamp is the oldest of its time.
+
+        To Postgres that is another order than the index's, even of a column that is never null: it would be sorted for.
+        """
+        if not created:
+            return f"{quoted(timestamp)} DESC"
+        nulls = "" if self._is_never_null(table, created) else " NULLS LAST"
+        return f"{quoted(timestamp)} DESC, {quoted(created)} DESC{nulls}"
 
     def tables(self, query: str) -> Generator[pa.Table]:
         """The rows of ``query`` in its order, some megabytes at a time; at least one table, which may be empty."""
@@ -90,6 +107,14 @@ class Session:
         self.upload(table, [rows], temporary=True)
         yield
         self.execute(f"DROP TABLE pg_temp.{quoted(table)}")
+
+    def _is_never_null(self, table: str, column: str) -> bool:
+        """Whether ``table`` is a table (and not a view or a query) that declares it."""
+        if table.startswith("("):
+            return False
+        name, attribute = (sql.Literal(text).as_string() for text in (table, column))
+        declared = f"attrelid = to_regclass({name}) AND attname = {attribute} AND attnotnull"
+        return bool(self.table(f"SELECT 1 AS one FROM pg_attribute WHERE {declared}").num_rows)
 
     def _fetch(self, rows: int) -> pa.Table:
         with self._connection.cursor(adbc_stmt_kwargs={"adbc.postgresql.use_copy": False}) as cursor:

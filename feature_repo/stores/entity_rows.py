@@ -130,6 +130,7 @@ def utc(times: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _in_utc(table: pa.Table, timestamp: str) -> pa.Table:
+    table = table.replace_schema_metadata()  # which may speak of an index
     return table.set_column(table.schema.get_field_index(timestamp), timestamp, utc(table[timestamp]))
 
 
@@ -138,11 +139,10 @@ def _timestamp_of(schema: pa.Schema) -> str:
     return infer_event_timestamp_from_entity_df(kinds)
 
 
-def _read_dataset(dataset: ds.Dataset) -> Iterator[pa.Table]:
+def _read_dataset(dataset: ds.Dataset) -> Iterable[pa.Table]:
     batches = dataset.to_batches(batch_readahead=1, fragment_readahead=1)
     empty = dataset.schema.empty_table()
-    tables = chain([empty], (pa.Table.from_batches([batch]) for batch in batches))
-    return (table.replace_schema_metadata(None) for table in tables)
+    return chain([empty], (pa.Table.from_batches([batch]) for batch in batches))
 
 
 def _is_path(text: str) -> bool:

@@ -15,80 +15,112 @@ from feature_repo.stores.arrow_copy import UTC_US, Session, postgres_type, quote
 
 MOMENTS: Final = "feast_moments"
 """Temporary table: place bigint, at timestamptz, and the keys as key_0, key_1, …: what one view is asked for."""
+INTEGERS: Final = ("int2", "int4", "int8")
 MOST: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class ViewJoin:
-    """How one feature view joins the entity rows."""
+    """How one feature view joins the entity rows.
 
-    view: FeatureViewQueryContext
+    ``keys``: join key -> its column of the source; ``types``: join key -> the Postgres type to compare it as.
+    """
+
+    keys: dict[str, str]
+    types: dict[str, str]
     timestamp: str
-    full_feature_names: bool
-    as_known_then: bool
+    query: str
+
+    @classmethod
+    def of(
+        cls, postgres: Session, view: FeatureViewQueryContext, timestamp: str, full: bool, known: bool
+    ) -> "ViewJoin":
+        """Look at the view's source.
+
+        Args:
+            timestamp: the entity rows' column.
+            full: features are named with their view.
+            known: rows created after an entity row's time stay hidden from it.
+        """
+        keys = {key: column for key, column in map(_key_and_column, view.entity_selections) if key != DUMMY_ENTITY_ID}
+        types = _types(postgres, view.table_subquery, keys)
+        features = ", ".join(
+            f"s.{quoted(column)} AS {quoted(name)}" for column, name in feature_names(view, full).items()
+        )
+        order = postgres.newest_first(view.table_subquery, view.timestamp_field, view.created_timestamp_column)
+        query = (
+            f"SELECT e.place, v.* FROM {MOMENTS} AS e LEFT JOIN LATERAL ("
+            f"SELECT {features} FROM {view.table_subquery} AS s WHERE {_condition(view, keys, types, known)} "
+            f"ORDER BY {order} LIMIT 1) AS v ON true"
+        )
+        return cls(keys, types, timestamp, query)
 
     def features(self, postgres: Session, rows: pa.Table) -> pa.Table:
         """The view's features for each of ``rows``, null where the view has no row then.
 
         Each different (keys, time) is looked up once, in their order: neighbours share the index's pages.
         """
-        keys = [rows[join_key] for join_key in self._keys]
+        keys = [_comparable(rows[key], self.types[key]) for key in self.keys]
         times = rows[self.timestamp].cast(UTC_US, safe=False)  # cut to µs: no row lies in between
         first, group = distinct([*keys, times])
         columns = {"place": pa.array(np.arange(len(first))), "at": times.take(first)}
         columns |= {f"key_{k}": column.take(first) for k, column in enumerate(keys)}
         with postgres.uploaded(MOMENTS, pa.table(columns)):
-            found = postgres.table(self.query(postgres)).combine_chunks()
+            found = postgres.table(self.query).combine_chunks()
         place = np.empty(len(first), dtype=np.int64)
         place[found["place"].to_numpy()] = np.arange(len(first))
         return found.drop_columns(["place"]).take(place[group])
 
-    @property
-    def _keys(self) -> dict[str, str]:
-        """Join key -> column of the source."""
-        pairs = (selection.split(" AS ") for selection in self.view.entity_selections)
-        return {join_key: column for column, join_key in pairs if join_key != DUMMY_ENTITY_ID}
 
-    @property
-    def names(self) -> dict[str, str]:
-        """Column of the source -> name in the result."""
-        view = self.view
-        named = {column: view.field_mapping.get(column, column) for column in view.features}
-        return {c: f"{view.name}__{name}" if self.full_feature_names else name for c, name in named.items()}
+def feature_names(view: FeatureViewQueryContext, full: bool) -> dict[str, str]:
+    """Column of the source -> name in the result."""
+    named = {column: view.field_mapping.get(column, column) for column in view.features}
+    return {column: f"{view.name}__{name}" if full else name for column, name in named.items()}
 
-    def query(self, postgres: Session | None = None) -> str:
-        """Each of `MOMENTS` with the view's newest row; keys typed as the source's, where ``postgres`` tells."""
-        order = newest_first(self.view.timestamp_field, self.view.created_timestamp_column)
-        features = ", ".join(f"s.{quoted(column)} AS {quoted(name)}" for column, name in self.names.items())
-        return (
-            f"SELECT e.place, v.* FROM {MOMENTS} AS e LEFT JOIN LATERAL ("
-            f"SELECT {features} FROM {self.view.table_subquery} AS s WHERE {' AND '.join(self._conditions(postgres))} "
-            f"ORDER BY {order} LIMIT 1) AS v ON true"
-        )
 
-    def _conditions(self, postgres: Session | None) -> list[str]:
-        view = self.view
-        t = f"s.{quoted(view.timestamp_field)}"
-        found = [f"{t} <= e.at"]
-        types = self._key_types(postgres) if postgres else {}
-        for k, column in enumerate(self._keys.values()):
-            found.append(f"s.{quoted(column)} = e.key_{k}{types.get(column, '')}")
-        if view.ttl:
-            found.append(f"{t} >= e.at - interval '{view.ttl} seconds'")
-        if view.created_timestamp_column and self.as_known_then:
-            created = f"s.{quoted(view.created_timestamp_column)}"
-            found.append(f"({created} <= e.at OR {created} IS NULL)")
-        return found
+def _key_and_column(selection: str) -> tuple[str, str]:
+    column, _, key = selection.partition(" AS ")
+    return key, column
 
-    def _key_types(self, postgres: Session) -> dict[str, str]:
-        """A key of another type than the source's (a whole number as float64, say) could not use the index."""
-        columns = ", ".join(quoted(column) for column in self._keys.values())
-        described = postgres.describe(f"SELECT {columns} FROM {self.view.table_subquery} AS s")
-        return {field.name: f"::{quoted(postgres_type(field))}" for field in described}
+
+def _types(postgres: Session, table: str, keys: dict[str, str]) -> dict[str, str]:
+    """The types of the source's keys: a key of another type could not use the index. Integers of all widths can."""
+    described = postgres.describe(f"SELECT {', '.join(quoted(column) for column in keys.values())} FROM {table} AS s")
+    types = map(postgres_type, described)
+    return {key: "int8" if kind in INTEGERS else kind for key, kind in zip(keys, types, strict=True)}
+
+
+def _condition(view: FeatureViewQueryContext, keys: dict[str, str], types: dict[str, str], known: bool) -> str:
+    t = f"s.{quoted(view.timestamp_field)}"
+    conditions = [f"{t} <= e.at"]
+    for k, (key, column) in enumerate(keys.items()):
+        conditions.append(f"s.{quoted(column)} = e.key_{k}::{quoted(types[key])}")
+    if view.ttl:
+        conditions.append(f"{t} >= e.at - interval '{view.ttl} seconds'")
+    if view.created_timestamp_column and known:
+        created = f"s.{quoted(view.created_timestamp_column)}"
+        conditions.append(f"({created} <= e.at OR {created} IS NULL)")
+    return " AND ".join(conditions)
+
+
+def _comparable(keys: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """``keys`` ready for Postgres: NaN is no key, and among whole numbers neither is a fraction."""
+    if pa.types.is_dictionary(keys.type):
+        keys = keys.cast(keys.type.value_type)
+    if pa.types.is_floating(keys.type):
+        whole = pc.and_(pc.equal(keys, pc.round(keys)), pc.less(pc.abs(keys), 2.0**63))
+        keys = pc.if_else(whole if kind == "int8" else pc.is_finite(keys), keys, None)
+    return keys
 
 
 def latest_query(
-    table: str, keys: Sequence[str], features: Sequence[str], timestamp: str, created: str | None, between: str
+    postgres: Session,
+    table: str,
+    keys: Sequence[str],
+    features: Sequence[str],
+    timestamp: str,
+    created: str | None,
+    between: str,
 ) -> str:
     """The newest row of each entity whose time is ``between``, in the index's order, so that nothing is numbered.
 
@@ -97,16 +129,11 @@ def latest_query(
     columns = [*keys, *features, timestamp, *([created] if created else [])] if features else []
     selected = ", ".join(map(quoted, columns)) or "s.*"
     found = f"FROM {table} AS s WHERE {quoted(timestamp)} BETWEEN {between} ORDER BY"
-    order = newest_first(timestamp, created)
+    order = postgres.newest_first(table, timestamp, created)
     if not keys:
         return f"SELECT {selected}, {DUMMY_ENTITY_VAL!r} AS {DUMMY_ENTITY_ID} {found} {order} LIMIT 1"
     by = ", ".join(map(quoted, keys))
     return f"SELECT DISTINCT ON ({by}) {selected} {found} {by}, {order}"
-
-
-def newest_first(timestamp: str, created: str | None) -> str:
-    """The order of the index; a row without a created timestamp is the oldest of its time."""
-    return f"{quoted(timestamp)} DESC" + (f", {quoted(created)} DESC NULLS LAST" if created else "")
 
 
 def distinct(columns: Sequence[pa.ChunkedArray]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -125,11 +152,7 @@ def distinct(columns: Sequence[pa.ChunkedArray]) -> tuple[npt.NDArray[np.int64],
 
 def _ranks(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], int]:
     """For each value its place among the different values in order (nulls come last), and how many those are."""
-    encoded = (
-        column.combine_chunks()
-        if pa.types.is_dictionary(column.type)
-        else pc.dictionary_encode(column.combine_chunks())
-    )
+    encoded = pc.dictionary_encode(column.combine_chunks())
     count = len(encoded.dictionary)
     rank = np.empty(count + 1, dtype=np.int64)
     rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(count)

@@ -12,7 +12,8 @@ It replaces these parts of Feast's own Postgres store and inherits the rest:
 - Rows can be appended to a view's table.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal
@@ -28,6 +29,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres import (
 )
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_utils import FeatureViewQueryContext
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
@@ -36,7 +38,7 @@ from feature_repo.stores.appending import append
 from feature_repo.stores.arrow_copy import session
 from feature_repo.stores.entity_rows import EntityRows
 from feature_repo.stores.parquet_files import path_of, read_parquet
-from feature_repo.stores.point_in_time import ViewJoin, latest_query
+from feature_repo.stores.point_in_time import ViewJoin, feature_names, latest_query
 from feature_repo.stores.retrieval import CopyRetrievalJob
 
 CHUNK_ROWS: Final = 131_072
@@ -90,13 +92,15 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
         contexts = offline_utils.get_feature_view_query_context(
             feature_refs, feature_views, registry, project, (rows.first, rows.last)
         )
-        joins = [ViewJoin(c, rows.timestamp, full_feature_names, filter_by_created_timestamp) for c in contexts]
-        _assert_names_differ(rows, joins)
+        _assert_names_differ(rows, contexts, full_feature_names)
+        join = partial(
+            ViewJoin.of, timestamp=rows.timestamp, full=full_feature_names, known=filter_by_created_timestamp
+        )
         return CopyRetrievalJob(
-            query=";\n".join(join.query() for join in joins),
+            query=partial(_queries, config, contexts, join),
             config=config,
             full_feature_names=full_feature_names,
-            tables=partial(_joined, config, rows, joins),
+            tables=partial(_joined, config, rows, contexts, join),
             on_demand_feature_views=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(
                 features=feature_refs,
@@ -118,11 +122,19 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """A job that yields each entity's newest row between the two dates, in the keys' order."""
-        query = latest_query(
-            data_source.get_table_query_string(), join_key_columns, feature_name_columns, timestamp_field,
-            created_timestamp_column, f"'{start_date}'::timestamptz AND '{end_date}'::timestamptz",
-        )  # fmt: skip
-        return CopyRetrievalJob(query=query, config=config, full_feature_names=False)
+        table = data_source.get_table_query_string()
+        between = f"'{start_date}'::timestamptz AND '{end_date}'::timestamptz"
+        with session(config.offline_store, [table]) as postgres:
+            query = latest_query(
+                postgres,
+                table,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                between,
+            )
+        return CopyRetrievalJob(query=query, config=config, full_feature_names=False, reads=[table])
 
     @staticmethod
     def pull_all_from_table_or_query(
@@ -148,7 +160,8 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
             PostgreSQLOfflineStore.pull_all_from_table_or_query(
                 config, data_source, join_key_columns, feature_name_columns, timestamp_field,
                 created_timestamp_column, start_date, end_date,
-            )
+            ),
+            reads=[data_source.get_table_query_string()],
         )  # fmt: skip
 
     @staticmethod
@@ -166,19 +179,27 @@ class LateralPostgreSQLOfflineStore(PostgreSQLOfflineStore):
             progress(table.num_rows)
 
 
-def _joined(config: RepoConfig, rows: EntityRows, joins: list[ViewJoin]) -> Generator[pa.Table]:
+@contextmanager
+def _queries(config: RepoConfig, views: list[FeatureViewQueryContext], join: Callable[..., ViewJoin]) -> Iterator[str]:
+    """What Postgres is asked for each chunk of entity rows, as text."""
+    with session(config.offline_store, [view.table_subquery for view in views]) as postgres:
+        yield ";\n".join(join(postgres, view).query for view in views)
+
+
+def _joined(
+    config: RepoConfig, rows: EntityRows, views: list[FeatureViewQueryContext], join: Callable[..., ViewJoin]
+) -> Generator[pa.Table]:
     """The entity rows with each view's features, chunk by chunk."""
-    with session(config.offline_store) as postgres:
+    with session(config.offline_store, [view.table_subquery for view in views]) as postgres:
+        joins = [join(postgres, view) for view in views]
         for chunk in rows.read(postgres, CHUNK_ROWS):
-            for features in [join.features(postgres, chunk) for join in joins]:
-                for name in features.column_names:
-                    chunk = chunk.append_column(name, features[name])
-            yield chunk
+            tables = [chunk, *(each.features(postgres, chunk) for each in joins)]
+            fields = [field for table in tables for field in table.schema]
+            columns = [column for table in tables for column in table.columns]
+            yield pa.table(columns, schema=pa.schema(fields, chunk.schema.metadata))  # of pandas' types
 
 
-def _assert_names_differ(rows: EntityRows, joins: list[ViewJoin]) -> None:
-    doubled = sorted(set(rows.columns) & {name for join in joins for name in join.names.values()})
+def _assert_names_differ(rows: EntityRows, views: list[FeatureViewQueryContext], full: bool) -> None:
+    doubled = sorted(set(rows.columns) & {name for view in views for name in feature_names(view, full).values()})
     if doubled:
-        raise ValueError(
-            f"{doubled}: columns of the entity rows and features: rename them, or ask for full_feature_names"
-        )
+        raise ValueError(f"{doubled}: entity columns and features at once: rename them, or ask for full_feature_names")

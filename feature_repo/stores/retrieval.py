@@ -1,6 +1,6 @@
 """A retrieval job that never needs to hold its whole result."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -25,23 +25,33 @@ Tables = Callable[[], Generator[pa.Table]]
 class CopyRetrievalJob(PostgreSQLRetrievalJob):
     """Feast's Postgres job, whose rows come by binary COPY, all of one snapshot, and can be streamed.
 
-    ``tables`` yields them some at a time, at least one table, which may be empty; without it they are the query's.
+    Args:
+        reads: the tables that the query reads.
+        tables: yields the rows some at a time, at least one table, which may be empty; without it they are the query's.
     """
 
     def __init__(
-        self, query: Any, config: RepoConfig, full_feature_names: bool, tables: Tables | None = None, **kwargs: Any
+        self,
+        query: Any,
+        config: RepoConfig,
+        full_feature_names: bool,
+        reads: Sequence[str] = (),
+        tables: Tables | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(query, config, full_feature_names, **kwargs)
+        self._reads = reads
         self._tables = tables or self._queried
 
     @classmethod
-    def of(cls, job: RetrievalJob, tables: Tables | None = None) -> "CopyRetrievalJob":
+    def of(cls, job: RetrievalJob, reads: Sequence[str] = (), tables: Tables | None = None) -> "CopyRetrievalJob":
         """A job of Feast's own Postgres store with its rows brought by COPY, or with ``tables`` for its rows."""
         assert isinstance(job, PostgreSQLRetrievalJob)
         return cls(
             job._query_generator,
             job.config,
             job.full_feature_names,
+            reads,
             tables,
             on_demand_feature_views=job.on_demand_feature_views,
             metadata=job.metadata,
@@ -77,14 +87,14 @@ class CopyRetrievalJob(PostgreSQLRetrievalJob):
         return pa.concat_tables(self._tables())
 
     def _queried(self) -> Generator[pa.Table]:
-        with self._query_generator() as query, session(self.config.offline_store) as postgres:
+        with self._query_generator() as query, session(self.config.offline_store, self._reads) as postgres:
             yield from postgres.tables(query)
 
     def _computed(self) -> Generator[pa.Table]:
         """The rows with the columns of on-demand views, which Feast computes for a whole job: here a table a job."""
         with closing(self._tables()) as tables:
             for table in tables:
-                part = CopyRetrievalJob.of(self, partial(_only, table))
+                part = CopyRetrievalJob.of(self, tables=partial(_only, table))
                 yield part.to_arrow() if self.on_demand_feature_views else table
 
     def _write_table(self, name: str, tables: Iterator[pa.Table], allow_overwrite: bool) -> None:
