@@ -1,16 +1,21 @@
 """Feature files written by hand: what `features` leaves, row by row as a test wants it."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pyarrow as pa
+import redis
 
 from pipelines.context import Context
 from pipelines.core.feature_views import RECENT_DAYS, VIEWS
-from pipelines.io import feature_files, files
+from pipelines.io import feast_store, feature_files, feature_tables, files, postgres
+from pipelines.io.feature_lake import FeatureLake
 from pipelines.settings import Settings
 from pipelines.stages import publish
 
@@ -69,3 +74,41 @@ def shop(settings: Settings, **arguments: Any) -> Context:
     if not (settings.root / "feature_repo").exists():
         (settings.root / "feature_repo").symlink_to(CHECKOUT / "feature_repo")
     return Context(argparse.Namespace(**{"views": [], "full": False, **arguments}), settings)
+
+
+@contextmanager
+def applied(servers: Settings, root: Path) -> Iterator[Settings]:
+    """Settings of a database with Feast's declarations and nothing published, and of a Redis database; both go."""
+    name, redis_url = f"test_{uuid4().hex[:12]}", servers.redis.rsplit("/", 1)[0] + "/14"
+    settings = servers.model_copy(update={"root": root, "postgres_db": name, "redis_url": redis_url})
+    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            empty_lake(settings)
+            yield settings
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            emptied_redis(settings)
+
+
+def empty_lake(settings: Settings) -> None:
+    """Publish tables without rows, as Feast wants to see the tables that are declared, and let them be forgotten."""
+    write(settings.root, 0, {})
+    shop(settings)
+    with postgres.connect(settings) as connection:
+        feature_tables.publish(connection, FeatureLake.read(settings.root))
+    feast_store.apply(feast_store.open_store(settings))
+    forgotten(settings)
+
+
+def forgotten(settings: Settings) -> None:
+    """Let both servers forget what was published; Feast's registry stays."""
+    with postgres.connect(settings) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS features CASCADE")
+    emptied_redis(settings)
+
+
+def emptied_redis(settings: Settings) -> None:
+    """Take everything out of the Redis database."""
+    with redis.Redis.from_url(settings.redis) as client:
+        client.flushdb()
