@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "materialize": "pipelines.commands.materialize",
     "audit": "pipelines.commands.audit",
     "push": "pipelines.commands.push",
+    "freshness": "pipelines.commands.freshness",
     "up": "pipelines.commands.up",
     "down": "pipelines.commands.down",
     "status": "pipelines.commands.status",

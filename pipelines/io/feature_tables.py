@@ -6,7 +6,7 @@ for each file that is in. From them a materialization knows what came since its 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -103,8 +103,11 @@ def _loaded(connection: Connection, view: str) -> dict[str, str]:
 
 
 def _must_be_replaced(connection: Connection, lake: FeatureLake, view: str, before: Mapping[str, str]) -> bool:
+    """Where it isn't what was published, or (a table of another origin) was never."""
     now = {name: file.sha256 for name, file in lake.views[view].items()}
     columns = [(field.name, postgres.TYPES[field.type]) for field in VIEWS[view].schema]
+    if not connection.execute("SELECT 1 FROM features.publications WHERE %s = ANY(replaced)", [view]).fetchone():
+        return True
     return not before.items() <= now.items() or postgres.columns_of(connection, SCHEMA, view) != columns
 
 
@@ -263,3 +266,10 @@ def offline(connection: Connection, view: str, since: int) -> Offline:
         [view, since],
     ).fetchone() or (None, None)
     return Offline(row[0], row[1], as_of, oldest, created)
+
+
+def newest(connection: Connection) -> dict[str, datetime]:
+    """View -> its newest stamp (UTC); without views that have no rows or weren't published."""
+    (books,) = connection.execute("SELECT to_regclass('features.loads')").fetchone() or (None,)
+    rows = connection.execute("SELECT view, max(newest) FROM features.loads GROUP BY view").fetchall() if books else []
+    return {view: stamp.astimezone(UTC) for view, stamp in rows if stamp}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +12,10 @@ from feast.types import Array, String
 
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
-from pipelines.core.freshness import TAG, Freshness, parse_max_age
+from pipelines.core.freshness import Freshness
 from pipelines.core.user_features import Column, UserFeatures
+from pipelines.io import view_freshness
 from pipelines.io.feast_store import answered
-from pipelines.io.receipts import AS_OF
 
 CARDS: Final = "item_card_v1"
 CHUNK: Final = 10_000
@@ -67,20 +67,20 @@ class OnlineFeatures:
         return min(end for end in ends if end is not None)
 
     def freshness(self) -> list[Freshness]:
-        """How far each of the service's views is, by name: the end of its last materialization, but never later than
-
-        what was published: a materialization "up to now" of a log that ended long ago brings nothing new.
+        """How far each of the service's views is, by name.
 
         Raises:
             ServiceError: Redis doesn't answer.
             ConfigError: a view doesn't declare a maximum age.
         """
-        with answered():
-            told = self._online._get_client(self._store.config.online_store).get(AS_OF)
-        published = datetime.fromisoformat(told.decode() if isinstance(told, bytes) else told) if told else None
+        published = view_freshness.published_online(self._store)
         views = self._store.registry.list_feature_views(self._store.project, allow_cache=True)
-        served = {read.name for reads in self._features.values() for read, _ in reads}
-        return [_freshness(view, published) for view in sorted(views, key=lambda v: v.name) if view.name in served]
+        served = {view.name for reads in self._features.values() for view, _ in reads}
+        return [
+            view_freshness.of_view(view, published)
+            for view in sorted(views, key=lambda v: v.name)
+            if view.name in served
+        ]
 
     def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
         """All that a recommendation needs, in one round trip: the user, the user with each item, in each category."""
@@ -162,9 +162,3 @@ def _named(reads: Sequence[_Read], answers: Sequence[Any]) -> tuple[dict[str, Co
     both = list(zip(reads, answers, strict=True))
     values = {f"{read.view.name}__{name}": answer.values[name] for read, answer in both for name in read.features}
     return values, {read.view.name: answer.event_timestamp for read, answer in both}
-
-
-def _freshness(view: FeatureView, published: datetime | None) -> Freshness:
-    end = view.most_recent_end_time
-    online = min(end.astimezone(UTC), published) if end and published else None
-    return Freshness(view.name, parse_max_age(view.tags.get(TAG), view.name), online)
