@@ -77,13 +77,12 @@ def _bytes_by_place(values: Sequence[bytes | None], width: int) -> tuple[Column,
     _, offsets, data = array.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(values) + 1)
     lengths = np.diff(bounds)
-    held = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    held = np.zeros(bounds[-1] + width, np.uint8)
+    held[: bounds[-1]] = np.frombuffer(data or b"", np.uint8, bounds[-1])
     places = np.zeros((width, len(values)), np.uint8)
     for place in range(min(width, int(lengths.max(initial=0)))):
-        there = np.flatnonzero(lengths > place)
-        places[place, there] = held[bounds[there] + place]
-    missing = array.is_null().to_numpy(zero_copy_only=False)
-    return places, np.where(missing, -1, lengths)
+        np.multiply(held[bounds[:-1] + place], lengths > place, out=places[place])
+    return places, np.where(array.is_null().to_numpy(zero_copy_only=False), -1, lengths)
 
 
 def _varints(places: Column) -> Column:

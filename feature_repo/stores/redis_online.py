@@ -20,13 +20,13 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast.feature_view import FeatureView
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.infra.online_stores.redis import RedisClient, RedisOnlineStore, RedisOnlineStoreConfig
 from feast.repo_config import RepoConfig
 
 from feature_repo.stores import redis_read
 from feature_repo.stores.redis_pipe import exchange
 from feature_repo.stores.redis_read import Columns, Read
-from feature_repo.stores.redis_wire import is_key_of, key_prefix, redis_keys
+from feature_repo.stores.redis_wire import command, is_key_of, key_prefix, redis_keys
 from feature_repo.stores.redis_write import DROP, WRITE, Row, arrow_rows, drops, proto_rows
 
 ROWS_AT_ONCE: Final = 10_000
@@ -92,6 +92,19 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
             redis.exceptions.RedisError: Redis is gone or refuses.
         """
         return redis_read.read_columns(self._get_client(config.online_store), config, reads)
+
+    def _read_hash_fields(
+        self, config: RepoConfig, commands: list[tuple[bytes, list[str | bytes]]]
+    ) -> list[list[bytes | None]]:
+        """What ``online_read`` and ``get_online_features`` ask for: a reply for each key and its fields."""
+        if config.online_store.client == RedisClient.glide:
+            return super()._read_hash_fields(config, commands)
+        keys = pa.array([key for key, _ in commands], pa.binary())
+        packed = [
+            command(b"HMGET", key, *(f if isinstance(f, bytes) else f.encode() for f in fields))
+            for key, fields in commands
+        ]
+        return exchange(self._get_client(config.online_store), keys, pa.array(packed, pa.binary()))
 
     def retain(self, config: RepoConfig, view: FeatureView, entities: pa.Table, until: datetime | None = None) -> int:
         """Delete the view's values of every entity that isn't in ``entities`` (join keys); return how many went.

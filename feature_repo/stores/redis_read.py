@@ -71,7 +71,8 @@ def read_columns(client: Redis | RedisCluster, config: RepoConfig, reads: Sequen
     for read, group, names in zip(reads, grouped, fields, strict=True):
         for name in (*names, stamp_field(config, read.view)):
             group.fields.setdefault(name, len(group.fields))
-    _ask(client, list({id(group): group for group in grouped}.values()))
+    if groups:
+        _ask(client, list({id(group): group for group in grouped}.values()))
     numeric = iter(_numeric(reads, grouped, fields))
     return [
         Columns(

@@ -1,15 +1,31 @@
-"""Materialization against stock Feast on the same Postgres and Redis, with equal values."""
+"""Materialization and bulk reads against stock Feast on the same Postgres and Redis, with equal values."""
 
+import gc
+import struct
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import hiredis
+import numpy as np
 import pandas as pd
-from feast import FeatureStore
+from feast import FeatureStore, RepoConfig
+from feast.infra.online_stores.helpers import _mmh3
+from feast.protos.feast.types.Value_pb2 import Value
+from redis import Connection, UnixDomainSocketConnection
 
+from feature_repo.stores.redis_read import Read
 from pipelines.settings import Settings
 from tests.benchmarks.feast_stores import END, FEATURES, OURS, STOCK, store, table, timed
+
+BEGINNING = END - timedelta(days=400)
+REFS = [f"bench:{name}" for name in FEATURES]
+ROUNDS = 300
 
 
 def run(settings: Settings) -> Iterator[str]:
@@ -18,13 +34,95 @@ def run(settings: Settings) -> Iterator[str]:
         ours, stock = (store(settings, Path(folder), kind) for kind in (OURS, STOCK))
         table(settings, 100_000, 100_000)
         yield _materialize("materialize 100,000 users × 10 features", ours, stock)
+        yield from _reads("read 500 users × 10 features", ours, stock)
+        table(settings, 1_000_000, 1_000_000)
+        yield _memory("materialize 1,000,000 users × 10 features", ours)
 
 
 def _materialize(label: str, ours: FeatureStore, stock: FeatureStore) -> str:
-    _, a_s = timed(lambda: ours.materialize(END - timedelta(days=400), END))
+    _, a_s = timed(lambda: ours.materialize(BEGINNING, END))
     users = [{"user_id": f"U{n}"} for n in range(0, 100_000, 997)]
-    refs = [f"bench:{name}" for name in FEATURES]
-    a = ours.get_online_features(refs, users).to_df()
-    _, b_s = timed(lambda: stock.materialize(END - timedelta(days=400), END))
-    pd.testing.assert_frame_equal(a, stock.get_online_features(refs, users).to_df()[a.columns])
-    return f"{label}: {a_s:.1f} s, stock {b_s:.1f} s, {b_s / a_s:.0f}× (equal values)"
+    a = ours.get_online_features(REFS, users).to_df()
+    _, b_s = timed(lambda: stock.materialize(BEGINNING, END))
+    pd.testing.assert_frame_equal(a, stock.get_online_features(REFS, users).to_df()[a.columns])
+    return f"{label}: {a_s:.1f} s, stock {b_s:.1f} s, {b_s / a_s:.1f}× (equal values)"
+
+
+def _reads(label: str, ours: FeatureStore, stock: FeatureStore) -> Iterator[str]:
+    """Our bulk read, our and stock ``get_online_features``, and hiredis by hand, in turns on the same users."""
+    online, view = ours._get_provider().online_store, ours.get_feature_view("bench")
+    users = [f"U{n}" for n in np.random.default_rng(1).permutation(100_000)[:500]]
+    rows = [{"user_id": user} for user in users]
+    connection = online._get_client(ours.config.online_store).connection_pool.make_connection()
+    connection.connect()
+    ways: dict[str, Callable[[], dict[str, Any]]] = {
+        "bulk": lambda: online.read_columns(ours.config, [Read(view, {"user_id": users}, FEATURES)])[0].values,
+        "by hand": lambda: _by_hand(connection, users),
+        "ours": lambda: ours.get_online_features(REFS, rows).to_dict(),
+        "stock": lambda: stock.get_online_features(REFS, rows).to_dict(),
+    }
+    found = [way() for way in ways.values()]
+    for name in FEATURES:
+        assert all(np.array_equal(np.asarray(found[0][name], float), np.asarray(f[name], float)) for f in found)
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    gc.collect()
+    gc.freeze()  # or its pauses are the stock store's p99
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            took[name].append(1000 * (time.perf_counter() - started))
+    gc.unfreeze()
+    p50, p99 = ({name: np.percentile(ms, q) for name, ms in took.items()} for q in (50, 99))
+    for name, text in (("bulk", "bulk read"), ("by hand", "hiredis by hand"), ("ours", "get_online_features")):
+        yield (
+            f"{label}, {text}: {p50[name]:.1f} / {p99[name]:.1f} ms (p50 / p99), stock get_online_features"
+            f" {p50['stock']:.1f} / {p99['stock']:.1f}, {p50['stock'] / p50[name]:.1f}× / {p99['stock'] / p99[name]:.1f}×"
+        )
+    yield f"{label}, bulk read to hiredis by hand: {p50['bulk'] / p50['by hand']:.2f} / {p99['bulk'] / p99['by hand']:.2f}"
+
+
+def _by_hand(connection: Connection | UnixDomainSocketConnection, users: list[str]) -> dict[str, list[int]]:
+    """The same read for this one view, written straight: HMGETs in one buffer, hiredis, one message a value."""
+    fields = [_mmh3(f"bench:{name}") for name in FEATURES] + [b"_ts:bench"]
+    tail = b"".join(b"$%d\r\n%b\r\n" % (len(field), field) for field in fields)
+    head = struct.pack("<III", 1, 2, 7) + b"user_id"
+    sent = []
+    for user in users:
+        key = head + struct.pack("<II", 2, len(user)) + user.encode() + b"ours"
+        sent.append(b"*13\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n%b" % (len(key), key, tail))
+    stream, reader = connection._sock, hiredis.Reader()
+    stream.sendall(b"".join(sent))
+    replies: list[list[bytes]] = []
+    while len(replies) < len(users):
+        reader.feed(stream.recv(1 << 18))
+        while (reply := reader.gets()) is not False:
+            replies.append(reply)
+    return {
+        name: [Value.FromString(reply[place]).int64_val for reply in replies] for place, name in enumerate(FEATURES)
+    }
+
+
+def _memory(label: str, ours: FeatureStore) -> str:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        (before, after), seconds = timed(alone.submit(_materialize_alone, ours.config).result)
+    users = [{"user_id": f"U{n}"} for n in (1, 999_999)]
+    assert ours.get_online_features(REFS, users).to_dict()["f0"] == [7, 999_999 * 7 % 1000]
+    return (
+        f"{label}, in a process of its own: {seconds:.0f} s, {after:.0f} MB at most ({before:.0f} MB after the imports)"
+    )
+
+
+def _materialize_alone(config: RepoConfig) -> tuple[float, float]:
+    """The largest resident memory of this process before and after it materialized, MB."""
+    feast = FeatureStore(config=config)
+    feast._get_provider()
+    before = _peak()
+    timed(lambda: feast.materialize(BEGINNING, END))
+    return before, _peak()
+
+
+def _peak() -> float:
+    """MB; what getrusage says would include the parent's."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

@@ -1,99 +1,45 @@
-"""The online store's bulk writes against Feast's own, byte for byte, and what it forgets."""
+"""The online store's writes: byte for byte Feast's, newer rows stay, and entities that are gone go."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import redis
-from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
-from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+from feast import FeatureStore
+from feast.data_source import PushMode
 from feast.infra.online_stores.redis import RedisOnlineStore
-from feast.types import Array, Bool, Bytes, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.types import Array, Int64, String
 from feast.utils import _convert_arrow_to_proto
 
-from feature_repo.stores.redis_online import ArrowRedisOnlineStore
-from pipelines.settings import Settings
+from tests.online_data import TIMES, US, VALUES, item, online, row, three_rows, user, view_of, write
 
 pytestmark = pytest.mark.services
 
-US = pa.timestamp("us", tz="UTC")
-TIMES = [
-    datetime(2024, 1, 1, tzinfo=UTC),
-    datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
-    datetime(1970, 1, 1, tzinfo=UTC),
-]
-user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
-item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.INT64)
-
-VALUES: dict[str, tuple[Any, pa.Array]] = {
-    "string": (String, pa.array(["", None, "ü\r\n$3"])),
-    "int64": (Int64, pa.array([0, None, -5], pa.int64())),
-    "int64_full": (Int64, pa.array([2**62 + 1, 5, 5], pa.int64())),
-    "int32": (Int32, pa.array([1, -2, 3], pa.int32())),
-    "float64": (Float64, pa.array([0.1, None, float("nan")])),
-    "float32": (Float32, pa.array([0.1, 1e30, -1.0], pa.float32())),
-    "bool": (Bool, pa.array([True, None, False])),
-    "bytes": (Bytes, pa.array([b"\x00\r\n", None, b""])),
-    "time": (UnixTimestamp, pa.array(TIMES, US)),
-    "array": (Array(Float64), pa.array([[0.5, 1.0], [0.5], None])),
-    "all_null": (Int64, pa.array([None, None, None], pa.int64())),
-}
+HOUR = timedelta(hours=1)
 
 
-def view_of(entities: list[Entity], name: str = "v", **fields: Any) -> FeatureView:
-    keys = [Field(name=e.join_key, dtype=String if e is user else Int64) for e in entities]
-    schema = [*keys, *(Field(name=n, dtype=d) for n, d in fields.items())]
-    source = PostgreSQLSource(name=f"{name}_s", table=name, timestamp_field="event_timestamp")
-    return FeatureView(name=name, entities=entities, schema=schema, source=source)
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(settings.redis) as opened:
-        yield opened
-
-
-@pytest.fixture
-def store_of(settings: Settings) -> Callable[..., FeatureStore]:
-    def build(*views: FeatureView, project: str = "shop", **online: Any) -> FeatureStore:
-        config = RepoConfig(
-            project=project, provider="local", registry=str(settings.root / f"{project}.db"), offline_store="dask",
-            online_store={
-                "type": "feature_repo.stores.redis_online.ArrowRedisOnlineStore",
-                "connection_string": settings.exported()["FEAST_REDIS"], **online,
-            },
-            entity_key_serialization_version=3,
-        )  # fmt: skip
-        store = FeatureStore(config=config)
-        store.apply([user, item, *views])
-        return store
-
-    return build
-
-
-def online(store: FeatureStore) -> ArrowRedisOnlineStore:
-    found = store._get_provider().online_store
-    assert isinstance(found, ArrowRedisOnlineStore)
-    return found
-
-
-def everything(client: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
+def everything(client: Any) -> dict[bytes, dict[bytes, bytes]]:
     return {key: client.hgetall(key) for key in client.scan_iter()}
+
+
+def n_of(store: FeatureStore, *users: str, view: str = "v") -> list[Any]:
+    asked = [{"user_id": u} for u in users]
+    found: list[Any] = store.get_online_features([f"{view}:n"], asked).to_dict()["n"]
+    return found
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_bulk_write_leaves_the_bytes_that_feast_leaves(
-    name: str, client: redis.Redis, store_of: Callable[..., FeatureStore]
+    name: str, client: Any, store_of: Callable[..., FeatureStore]
 ) -> None:
-    dtype, values = VALUES[name]
-    store = store_of(view_of([user, item], f=dtype))
-    view = store.get_feature_view("v")
-    rows = pa.table({
-        "user_id": ["u", "", "ü"], "item_id": [1, -1, 2**40], "event_timestamp": pa.array(TIMES, US), "f": values,
-    })  # fmt: skip
-    online(store).write_arrow(store.config, view, rows)
+    store = store_of(view_of([user, item], f=VALUES[name][0]))
+    view, rows = store.get_feature_view("v"), three_rows(name)
+    write(store, rows)
     ours = everything(client)
     client.flushdb()
     types = {c.name: c.dtype.to_value_type() for c in view.entity_columns}
@@ -103,79 +49,202 @@ def test_bulk_write_leaves_the_bytes_that_feast_leaves(
     assert len(ours) == 3
 
 
-def test_bulk_write_is_read_back_by_feast(store_of: Callable[..., FeatureStore]) -> None:
-    store = store_of(view_of([user], views=Int64, title=String))
-    n = 25_000  # more than one batch
+def test_bulk_write_takes_tables_in_pieces_and_more_than_one_batch(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64, title=String))
+    n = 25_000
     rows = pa.table({
         "user_id": [f"u{k}" for k in range(n)], "event_timestamp": pa.array([TIMES[0]] * n, US),
-        "views": list(range(n)), "title": [None if k % 2 else f"t{k}" for k in range(n)],
+        "n": list(range(n)), "title": [None if k % 2 else f"t{k}" for k in range(n)],
     })  # fmt: skip
-    online(store).write_arrow(store.config, store.get_feature_view("v"), rows)
+    write(store, pa.concat_tables([rows.slice(0, 1), rows.slice(1, 12_000), rows.slice(12_001)]))
     asked = [{"user_id": u} for u in ("u0", "u24999", "nobody")]
-    got = store.get_online_features(["v:views", "v:title"], asked).to_dict()
-    assert (got["views"], got["title"]) == ([0, 24999, None], ["t0", None, None])
+    got = store.get_online_features(["v:n", "v:title"], asked).to_dict()
+    assert (got["n"], got["title"]) == ([0, 24999, None], ["t0", None, None])
+
+
+def test_bulk_write_takes_keys_and_values_that_are_dictionaries(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64))
+    rows = pa.concat_tables([row("a", 1), row("b", 2)])
+    write(store, pa.table([column.dictionary_encode() for column in rows.columns], names=rows.column_names))
+    assert n_of(store, "a", "b") == [1, 2]
 
 
 def test_bulk_write_keeps_large_integers_beside_missing_ones(store_of: Callable[..., FeatureStore]) -> None:
-    store = store_of(view_of([user], views=Int64))
-    rows = pa.table({"user_id": ["a", "b"], "event_timestamp": pa.array(TIMES[:2], US), "views": [2**60 + 1, None]})
-    online(store).write_arrow(store.config, store.get_feature_view("v"), rows)
-    assert store.get_online_features(["v:views"], [{"user_id": "a"}]).to_dict()["views"] == [2**60 + 1]
+    store = store_of(view_of([user], n=Int64))
+    write(store, pa.concat_tables([row("a", 2**60 + 1), row("b", None)]))
+    assert n_of(store, "a", "b") == [2**60 + 1, None]
 
 
-def test_bulk_write_lets_a_correction_of_the_same_moment_through(store_of: Callable[..., FeatureStore]) -> None:
-    store = store_of(view_of([user], views=Int64))
-    for views in (1, 2):
-        rows = pa.table({"user_id": ["u"], "event_timestamp": pa.array(TIMES[:1], US), "views": [views]})
-        online(store).write_arrow(store.config, store.get_feature_view("v"), rows)
-    assert store.get_online_features(["v:views"], [{"user_id": "u"}]).to_dict()["views"] == [2]
+def test_bulk_write_names_what_it_cannot_write(store_of: Callable[..., FeatureStore]) -> None:
+    store, good = store_of(view_of([user], n=Int64)), row("a", 1)
+    text = good.set_column(2, "n", pa.array(["many"]))
+    no_key = good.set_column(0, "user_id", pa.array([None], pa.string()))
+    no_time = good.set_column(1, "event_timestamp", pa.array([None], US))
+    for rows, message in (
+        (good.drop("n"), "v: the rows have no column n"),
+        (text, "v: n is declared INT64"),
+        (no_key, "v: 1 rows have no value for the key user_id"),
+        (no_time, "v: 1 rows have no event_timestamp"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write(store, rows)
 
 
-def test_connection_is_usable_after_a_refused_write(client: redis.Redis, store_of: Callable[..., FeatureStore]) -> None:
-    store = store_of(view_of([user], views=Int64))
-    view = store.get_feature_view("v")
-    rows = pa.table({"user_id": ["a", "b"], "event_timestamp": pa.array(TIMES[:2], US), "views": [1, 2]})
-    online(store).write_arrow(store.config, view, rows)
+def push(store: FeatureStore, frame: pa.Table) -> None:
+    store.push("v_push", frame.to_pandas(), to=PushMode.ONLINE)
+
+
+def push_async(store: FeatureStore, frame: pa.Table) -> None:
+    asyncio.run(store.push_async("v_push", frame.to_pandas(), to=PushMode.ONLINE))
+
+
+@pytest.mark.parametrize("way", [write, push, push_async])
+def test_a_row_overwrites_what_is_as_old_or_older_and_nothing_newer(
+    way: Callable[[FeatureStore, pa.Table], None], store_of: Callable[..., FeatureStore]
+) -> None:
+    store = store_of(view_of([user], push=True, n=Int64))
+    micro = timedelta(microseconds=1)
+    seen = []
+    for n, when in enumerate((TIMES[2], TIMES[0], TIMES[0], TIMES[0] - micro, TIMES[0] + micro, TIMES[0] - HOUR)):
+        way(store, row("u", n, when))
+        seen += n_of(store, "u")
+    assert seen == [0, 1, 2, 2, 4, 4]
+
+
+def test_a_row_before_1970_is_older(store_of: Callable[..., FeatureStore]) -> None:
+    store, early = store_of(view_of([user], n=Int64)), TIMES[2] - timedelta(days=400)
+    seen = []
+    for n, when in enumerate((early, early - HOUR, early + HOUR, TIMES[2], early)):
+        write(store, row("u", n, when))
+        seen += n_of(store, "u")
+    assert seen == [0, 0, 2, 3, 3]
+
+
+def test_the_newest_of_rows_with_one_key_stays(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64))
+    write(store, pa.concat_tables([row("u", k, TIMES[0] + hours * HOUR) for k, hours in enumerate((1, 5, 5, 3))]))
+    assert n_of(store, "u") == [2]
+
+
+def test_writers_at_the_same_time_leave_the_newest_row_of_each_entity(store_of: Callable[..., FeatureStore]) -> None:
+    store, entities, steps = store_of(view_of([user], n=Int64)), 50, 20
+    n_of(store, "u")  # connected
+
+    def rows(step: int) -> pa.Table:
+        when = pa.array([TIMES[0] + step * HOUR] * entities, US)
+        return pa.table(
+            {"user_id": [f"u{k}" for k in range(entities)], "event_timestamp": when, "n": [step] * entities}
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda step: write(store, rows(step)), [*range(0, steps, 2), *reversed(range(1, steps, 2))]))
+    assert set(n_of(store, *(f"u{k}" for k in range(entities)))) == {steps - 1}
+
+
+def test_rows_of_views_of_one_entity_have_times_of_their_own(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], "one", n=Int64), view_of([user], "two", n=Int64))
+    write(store, row("u", 1, TIMES[1]), "one")
+    write(store, row("u", 2, TIMES[0]), "two")
+    assert (n_of(store, "u", view="one"), n_of(store, "u", view="two")) == ([1], [2])
+
+
+def test_skip_dedup_writes_what_is_older_too(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64), skip_dedup=True)
+    write(store, row("u", 1, TIMES[1]))
+    write(store, row("u", 2, TIMES[0]))
+    assert n_of(store, "u") == [2]
+
+
+def test_key_ttl_ends_an_entity_counted_from_its_last_write(client: Any, store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], push=True, n=Int64), key_ttl_seconds=100)
+    write(store, row("bulk", 1))
+    push(store, row("pushed", 1))
+    assert sorted(client.ttl(key) for key in client.scan_iter()) == [100, 100]
+    forever = store_of(view_of([user], n=Int64), project="other")
+    write(forever, row("u", 1))
+    assert sorted(client.ttl(key) for key in client.scan_iter()) == [-1, 100, 100]
+
+
+def test_push_writes_arrays_and_missing_values(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], push=True, recent=Array(String), n=Int64))
+    frame = pd.DataFrame(
+        {"user_id": ["a", "b"], "event_timestamp": TIMES[:1] * 2, "recent": [["x", "y"], []], "n": [None, 2]}
+    )
+    store.push("v_push", frame, to=PushMode.ONLINE)
+    got = store.get_online_features(["v:recent", "v:n"], [{"user_id": "a"}, {"user_id": "b"}]).to_dict()
+    assert (got["recent"], got["n"]) == ([["x", "y"], []], [None, 2])
+
+
+def test_connection_is_usable_after_a_refused_write(client: Any, store_of: Callable[..., FeatureStore]) -> None:
+    store, rows = store_of(view_of([user], n=Int64)), pa.concat_tables([row("a", 1), row("b", 2)])
+    write(store, rows)
     (key, *_) = sorted(client.scan_iter())
     client.delete(key)
     client.set(key, "not a hash")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        online(store).write_arrow(store.config, view, rows)
+        write(store, rows)
     client.delete(key)
-    online(store).write_arrow(store.config, view, rows)
-    got = store.get_online_features(["v:views"], [{"user_id": "a"}, {"user_id": "b"}]).to_dict()
-    assert got["views"] == [1, 2]
+    write(store, rows)
+    assert n_of(store, "a", "b") == [1, 2]
 
 
-def write(store: FeatureStore, name: str, users: list[str]) -> None:
-    rows = pa.table({"user_id": users, "event_timestamp": pa.array([TIMES[0]] * len(users), US), "n": [1] * len(users)})
-    online(store).write_arrow(store.config, store.get_feature_view(name), rows)
+def test_write_goes_on_after_redis_closed_its_connections_and_forgot_the_script(
+    client: Any, store_of: Callable[..., FeatureStore]
+) -> None:
+    store = store_of(view_of([user], n=Int64))
+    write(store, row("a", 1))
+    client.script_flush()
+    client.client_kill_filter(_type="normal", skipme=True)
+    write(store, row("a", 2))
+    assert n_of(store, "a") == [2]
+
+
+def users_of(*users: str) -> pa.Table:
+    return pa.table({"user_id": pa.array(users, pa.string())})
 
 
 def test_retain_forgets_entities_that_are_gone_from_one_view(
-    client: redis.Redis, store_of: Callable[..., FeatureStore]
+    client: Any, store_of: Callable[..., FeatureStore]
 ) -> None:
     store = store_of(view_of([user], "one", n=Int64), view_of([user], "two", n=Int64))
-    write(store, "one", ["a", "b", "c"])
-    write(store, "two", ["b"])
-    gone = online(store).retain(store.config, store.get_feature_view("one"), pa.table({"user_id": ["a"]}))
-    assert gone == 2
-    got = store.get_online_features(
-        ["one:n", "two:n"], [{"user_id": u} for u in "abc"], full_feature_names=True
-    ).to_dict()
-    assert (got["one__n"], got["two__n"]) == ([1, None, None], [None, 1, None])
+    for name in "abc":
+        write(store, row(name, 1), "one")
+    write(store, row("b", 1), "two")
+    assert online(store).retain(store.config, store.get_feature_view("one"), users_of("a")) == 2
+    assert n_of(store, *"abc", view="one") == [1, None, None]
+    assert n_of(store, *"abc", view="two") == [None, 1, None]
     assert client.dbsize() == 2  # c held nothing else
 
 
-def test_retain_leaves_other_projects_and_other_keys_alone(
-    client: redis.Redis, store_of: Callable[..., FeatureStore]
+def test_retain_leaves_what_is_newer_than_it_knows_of(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64))
+    for name, when in (("old", TIMES[0]), ("pushed since", TIMES[0] + HOUR)):
+        write(store, row(name, 1, when))
+    view = store.get_feature_view("v")
+    assert online(store).retain(store.config, view, users_of(), until=TIMES[0]) == 1
+    assert n_of(store, "old", "pushed since") == [None, 1]
+
+
+def test_retain_leaves_other_projects_entities_and_keys_alone(
+    client: Any, store_of: Callable[..., FeatureStore]
 ) -> None:
-    shop, other = store_of(view_of([user], n=Int64)), store_of(view_of([user], n=Int64), project="other_shop")
-    write(shop, "v", ["a"])
-    write(other, "v", ["a", "b"])
+    shop = store_of(view_of([user], n=Int64), view_of([user, item], "pair", n=Int64))
+    other = store_of(view_of([user], n=Int64), project="other_shop")
+    write(shop, row("a", 1))
+    write(shop, row("a", 1).append_column("item_id", pa.array([1])), "pair")
+    for name in "ab":
+        write(other, row(name, 1))
     client.set("unrelated", 1)
-    assert (
-        online(shop).retain(shop.config, shop.get_feature_view("v"), pa.table({"user_id": pa.array([], pa.string())}))
-        == 1
-    )
-    assert client.dbsize() == 3
+    assert online(shop).retain(shop.config, shop.get_feature_view("v"), users_of()) == 1
+    assert client.dbsize() == 4
+
+
+def test_a_view_that_is_no_longer_declared_goes_from_its_own_project_only(
+    client: Any, store_of: Callable[..., FeatureStore]
+) -> None:
+    stores = [store_of(view_of([user], n=Int64), project=project) for project in ("shop", "other_shop")]
+    for store in stores:
+        write(store, row("a", 1))
+    stores[0].apply([], objects_to_delete=[stores[0].get_feature_view("v")], partial=False)
+    assert n_of(stores[1], "a") == [1]
+    assert client.dbsize() == 1
