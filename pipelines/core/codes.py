@@ -17,6 +17,7 @@ class Codes:
         self._chunks = [_strings(ids)] if ids is not None and len(ids) else []
         self._sorted: list[str] = []  # the ids that have been ranked, in order, and their codes
         self._order: Int32 = np.empty(0, np.int32)
+        self._ranks: Int32 = self._order
 
     def __len__(self) -> int:
         return sum(map(len, self._chunks))
@@ -46,16 +47,16 @@ class Codes:
 
     def rank(self) -> Int32:
         """The place of each code's id among all ids in the order of strings (UTF-8 bytes)."""
-        if len(self._order) < len(self):
+        if len(self._ranks) < len(self):
             self._rank_new()
-        ranks = np.empty(len(self._order), np.int32)
-        ranks[self._order] = np.arange(len(ranks), dtype=np.int32)
-        return ranks
+            self._ranks = np.empty(len(self), np.int32)
+            self._ranks[self._order] = np.arange(len(self), dtype=np.int32)
+        return self._ranks
 
     def _rank_new(self) -> None:
         """Merge the ids that have come since the last ranking: their number counts, not that of all."""
         known = len(self._order)
-        new = self.ids[known:]
+        new = self.ids.slice(known)
         by_id = pc.sort_indices(new)
         ids = new.take(by_id).to_pylist()
         places = [bisect(self._sorted, i) for i in ids]

@@ -94,7 +94,7 @@ class DayStep:
     def _emit(self, kind: str, made: bool) -> dict[str, pa.Table]:
         days = (self._today, self._taken_of_today, *self._leaving, self._taken)
         groups = [day.group(kind, self._entities) for day in days]
-        touched = Touched(kind, [group.places for group in groups], self._entities)
+        touched = Touched(kind, groups, self._entities)
         block, keys = self._block(kind, touched, groups), self._entities.keys(kind, touched.codes)
         columns = feature_values.net(block)
         if kind in WHOLES:

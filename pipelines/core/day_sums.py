@@ -8,7 +8,7 @@ purchases as made.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,30 @@ COLUMNS: Final = {USER: (PRICED + 1, CENTS + 1), ITEM: (MADE + 1, SPEND_MADE + 1
 """How many counts and sums of money each kind of entity needs: the first ones."""
 
 
+class _Sums(NamedTuple):
+    """Counts and money: [column, row]."""
+
+    counts: Int32
+    money: Int64
+
+    def take(self, rows: Int64) -> "_Sums":
+        return _Sums(self.counts.take(rows, axis=1), self.money.take(rows, axis=1))
+
+    def add(self, starts: Int64) -> "_Sums":
+        """The sums of neighbours, a sum beginning at each start."""
+        return _Sums(
+            np.add.reduceat(self.counts, starts, axis=1, dtype=np.int32), np.add.reduceat(self.money, starts, axis=1)
+        )
+
+
 @dataclass(frozen=True)
 class Group:
     """The sums of a day of the entities of one kind, in the order of their keys as strings."""
 
-    places: Places
+    places: Int64
     """Different entities: [entity]."""
+    codes: tuple[Places, ...]
+    """Those of the keys of each entity: [entity], once or, for pairs, twice."""
     counts: Int32
     """[column, entity]."""
     money: Int64
@@ -115,13 +133,17 @@ class DaySums:
 
     def _derive(self, kind: str, entities: Entities) -> Group:
         places, (counts, money) = self.places(kind, entities), COLUMNS[kind]
-        sums = self.counts[:counts], self.money[:money]
-        if kind in (USER, USER_ITEM):  # the rows are in their order
-            return _grouped(places, *sums)
-        known = np.flatnonzero(places >= 0)
-        order = entities.order(kind, entities.codes(kind, places[known]))
-        order = known[np.argsort(order, kind="stable")]
-        return _grouped(places[order], sums[0].take(order, axis=1), sums[1].take(order, axis=1))
+        sums = _Sums(self.counts[:counts], self.money[:money])
+        if kind not in (USER, USER_ITEM):  # of these the rows are in order
+            known = np.flatnonzero(places >= 0)
+            order = entities.order(kind, entities.codes(kind, places[known]))
+            known = known[np.argsort(order, kind="stable")]
+            places, sums = places[known], sums.take(known)
+        starts = np.flatnonzero(np.append(True, ~_same(places))[: len(places)])
+        if len(starts) < len(places):
+            places, sums = places[starts], sums.add(starts)
+        codes = tuple(of_key.astype(np.int32) for of_key in entities.codes(kind, places))
+        return Group(places.astype(np.int64), codes, *sums)
 
     def places(self, kind: str, entities: Entities) -> Places:
         """The entity of each row; -1 for none."""
@@ -185,15 +207,3 @@ class Rows:
 def _same(values: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each value but the first is the one before."""
     return values[1:] == values[:-1]
-
-
-def _grouped(places: Places, counts: Int32, money: Int64) -> Group:
-    """Add up neighbours of one entity."""
-    starts = np.flatnonzero(np.append(True, ~_same(places))[: len(places)])
-    if len(starts) == len(places):
-        return Group(places, counts, money)
-    return Group(
-        places[starts],
-        np.add.reduceat(counts, starts, axis=1, dtype=np.int32),
-        np.add.reduceat(money, starts, axis=1) if len(money) else money[:, starts],
-    )

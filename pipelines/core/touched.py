@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.core.entities import Entities, Places
+from pipelines.core.day_sums import Group
+from pipelines.core.entities import Entities
 
 
 class Touched:
-    """The different entities of several lists, each of which is sorted already."""
+    """The different entities of several groups, each of which is sorted already."""
 
-    def __init__(self, kind: str, lists: Sequence[Places], entities: Entities) -> None:
-        every = np.concatenate(lists)
-        codes = entities.codes(kind, every)
+    def __init__(self, kind: str, groups: Sequence[Group], entities: Entities) -> None:
+        every = np.concatenate([group.places for group in groups])
+        codes = tuple(map(np.concatenate, zip(*(group.codes for group in groups), strict=True)))
         order = entities.order(kind, codes)
         by_order = np.argsort(order, kind="stable")  # a merge of runs: several times as fast as a sort
         order = order[by_order]
@@ -20,10 +21,10 @@ class Touched:
         place = np.empty(len(every), np.int64)
         place[by_order] = np.cumsum(first) - 1
         some = by_order[first]
-        self.places = every[some].astype(np.int64)
+        self.places = every[some]
         self.codes = tuple(of_key[some] for of_key in codes)
-        self.at = np.split(place, np.cumsum([len(some) for some in lists])[:-1])
-        """Where the entities of each list are among ``places``."""
+        self.at = np.split(place, np.cumsum([len(group.places) for group in groups])[:-1])
+        """Where the entities of each group are among ``places``."""
 
     def __len__(self) -> int:
         return len(self.places)
