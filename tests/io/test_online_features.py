@@ -1,67 +1,86 @@
-"""What models and the service read: the past by pairs, the newest online."""
+"""What the service reads: the newest features, in one round trip."""
 
 import math
-from collections.abc import Iterator
-from uuid import uuid4
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 import pytest
-import redis
 
 from pipelines.core.errors import ServiceError
-from pipelines.io import feast_store, materialization, online_features
+from pipelines.io import feast_store, online_features
 from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
-from tests.feature_data import day, event, expected, prepared, product, published, random_events
+from tests.feature_data import day, expected, expected_net
+from tests.io.conftest import EVENTS
+from tests.published_lake import empty_lake
 
 pytestmark = pytest.mark.services
 
-EVENTS = random_events(seed=10, n=200)
-ITEMS = [product(f"i{n}", 0, category=None if n else "c") for n in range(4)]
+
+def test_online_request_reads_user_items_and_categories_in_one_round_trip(
+    store: feast_store.FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(store._get_provider().online_store)
+    whole, calls = kind.read_columns, []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return whole(*arguments)
+
+    monkeypatch.setattr(kind, "read_columns", counted)
+    items = ["i3", "nothing", "i0"]
+    found = OnlineFeatures(store, "ranker_v2").request("u2", items, ["", "c"])
+    assert len(calls) == 1
+    _is_net(found.user, "user_activity_v2", {"user_id": "u2"})
+    for place, item_id in enumerate(items):
+        of_item = {name: values[place] for name, values in found.items.items()}
+        _is_net(of_item, "user_item_activity_v2", {"user_id": "u2", "item_id": item_id})
+    of_c = {name: values[1] for name, values in found.categories.items()}
+    _is_net(of_c, "user_category_activity_v1", {"user_id": "u2", "category": "c"})
+    assert all(math.isnan(values[0]) for values in found.categories.values())
 
 
-@pytest.fixture(scope="module")
-def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """One published shop for all tests of this module, which only read it."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        redis_url = servers.redis.rsplit("/", 1)[0] + "/14"
-        root = tmp_path_factory.mktemp("shop")
-        here = servers.model_copy(update={"root": root, "postgres_db": name, "redis_url": redis_url})
-        yield published(here, EVENTS, ITEMS)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushdb()
+def _is_net(got: Any, view: str, keys: dict[str, str]) -> None:
+    """Whether values are those of ``view``, counted event by event; an entity without events has none."""
+    want = expected_net(EVENTS, [], keys, day(50))
+    assert got
+    for name, value in got.items():
+        wanted = want.get(name.removeprefix(f"{view}__")) if want else None
+        np.testing.assert_allclose(value, math.nan if wanted is None else wanted, rtol=1e-12, err_msg=name)
 
 
-@pytest.fixture
-def store(shop: Settings) -> feast_store.FeatureStore:
-    return feast_store.open_store(shop)
+def test_online_request_says_how_old_each_row_is(store: feast_store.FeatureStore) -> None:
+    found = OnlineFeatures(store, "ranker_v2").request("u2", ["i3", "nothing"], [])
+    last = max(e["timestamp"] for e in EVENTS if e["user_id"] == "u2")
+    midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
+    newest = found.newest["user_activity_v2"]
+    assert midnight < newest <= day(50)
+    assert found.stamps["user_activity_v2"].tolist() == [newest.replace(tzinfo=None)]
+    assert np.isnat(found.stamps["user_item_activity_v2"]).tolist() == [False, True]
+    assert found.newest.keys() == {"user_activity_v2", "user_item_activity_v2"}
 
 
-def test_historical_equals_a_count_event_by_event_in_the_pairs_order(store: feast_store.FeatureStore) -> None:
-    rng = np.random.default_rng(11)
-    asked = [(f"u{rng.integers(4)}", f"i{rng.integers(5)}", day(int(d))) for d in rng.integers(0, 51, 150)]
-    users, items, times = (list(column) for column in zip(*asked, strict=True))
-    stamps = pa.array(times, pa.timestamp("us", tz="UTC"))
-    pairs = pa.table({"user_id": users, "item_id": items, "event_timestamp": stamps})
-    table = feast_store.historical(store, "ranker_v1", pairs)
-    assert table.select(pairs.column_names).equals(pairs)
-    features = table.drop_columns(pairs.column_names)
-    assert set(features.schema.types) == {pa.float64()}
-    for row, (user_id, item_id, at) in zip(features.to_pylist(), asked, strict=True):
-        for view, keys, windows in (
-            ("user_activity_v1", {"user_id": user_id}, (1, 7, 30)),
-            ("item_activity_v1", {"item_id": item_id}, (1, 7, 30)),
-            ("user_item_activity_v1", {"user_id": user_id, "item_id": item_id}, (7, 30)),
-        ):
-            want = expected(EVENTS, keys, at, windows)
-            want |= {k.replace("spend", "revenue"): v for k, v in want.items() if k.startswith("spend")}
-            got = {k.partition("__")[2]: v for k, v in row.items() if k.startswith(f"{view}__")}
-            assert got == {k: want.get(k) for k in got}
+def test_online_request_of_a_service_without_categories_has_none(store: feast_store.FeatureStore) -> None:
+    online = OnlineFeatures(store, "ranker_v1")
+    found = online.request("u2", ["i0"], ["c"])
+    assert found.categories == {}
+    np.testing.assert_equal(dict(found.user), online.user("u2"))
+    np.testing.assert_equal(dict(found.items), online.user_items("u2", ["i0"]))
+
+
+def test_online_reads_numbers_only(store: feast_store.FeatureStore) -> None:
+    assert OnlineFeatures(store, "user_history_v1").user("u2") == {}
+
+
+def test_online_as_of_isnt_moved_by_materializing_up_to_now(store: feast_store.FeatureStore) -> None:
+    online = OnlineFeatures(store, "ranker_v1")
+    assert online.as_of == day(50)
+    store.materialize_incremental(datetime.now(UTC), ["user_activity_v1"])
+    store.refresh_registry()
+    assert online.as_of == day(50)
+    assert {view.view: view.online for view in online.freshness()}["user_activity_v1"] == day(50)
 
 
 def test_online_pairs_and_items_come_in_the_order_asked(store: feast_store.FeatureStore) -> None:
@@ -121,26 +140,14 @@ def test_online_service_that_is_unknown_says_what_to_run(store: feast_store.Feat
 
 
 def test_online_before_any_materialization_says_what_to_run(settings: Settings) -> None:
-    prepared(settings, [event("u", "i", "view", 0.5)], [])
-    store = feast_store.open_store(settings)
-    feast_store.apply(store)
+    empty_lake(settings)
     with pytest.raises(ServiceError, match="make pipeline"):
-        _ = OnlineFeatures(store, "ranker_v1").as_of
-
-
-@pytest.mark.parametrize("applied", [False, True])
-def test_materialize_before_any_publish_says_what_to_run(applied: bool, settings: Settings) -> None:
-    prepared(settings, [event("u", "i", "view", 0.5)], [])
-    store = feast_store.open_store(settings)
-    if applied:
-        feast_store.apply(store)
-    with pytest.raises(ServiceError, match="make pipeline"):
-        materialization.materialize(store, day(1))
+        _ = OnlineFeatures(feast_store.open_store(settings), "ranker_v1").as_of
 
 
 def test_online_without_redis_is_a_service_error(store: feast_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
-    store.config.online_store.connection_string = "127.0.0.1:1"
+    store.config.online_store.connection_string = "127.0.0.1:1,retry=null"
     store._get_provider().online_store._client = None
     with pytest.raises(ServiceError, match="Redis"):
         online.user("u0")
