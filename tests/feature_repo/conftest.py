@@ -9,6 +9,7 @@ import redis
 from feast import FeatureStore, FeatureView, RepoConfig
 
 from pipelines.settings import Settings
+from tests.offline_data import run_sql, store_with  # noqa: F401  fixtures
 from tests.online_data import OURS, item, user
 
 
