@@ -59,7 +59,7 @@ class Log:
             InputError: a file is missing.
         """
         self._con = duckdb.connect(config=duck.options(MEMORY))
-        self._con.execute("SET timezone = 'UTC'")
+        self._con.execute("SET timezone = 'UTC'; SET enable_progress_bar = false")
         files = {
             "events": sorted((root / VALIDATED / "events").glob("date=*/*.parquet")),
             "cancellations": [root / VALIDATED / "cancellations.parquet"],
@@ -71,11 +71,12 @@ class Log:
                 raise InputError(f"{root / VALIDATED} or {root / PREPARED} is incomplete: run `make pipeline`")
             listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
             self._con.execute(f"CREATE VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false)")
+        self._con.execute("CREATE TABLE drawn AS SELECT user_id, item_id, timestamp, event_id FROM events")
         self._states = self._catalogue()
 
     def first(self) -> int:
         """The time of the first event, microseconds since 1970."""
-        return int(self._con.execute("SELECT epoch_us(min(timestamp)) FROM events").fetchall()[0][0])
+        return int(self._con.execute("SELECT epoch_us(min(timestamp)) FROM drawn").fetchall()[0][0])
 
     def entities(self, view: str, n: int, seed: int) -> list[tuple[tuple[str, ...], int]]:
         """About ``n`` entities of ``view``, each with the time of one of its events; always the same for a seed.
@@ -84,14 +85,14 @@ class Log:
         """
         keys = VIEWS[view].keys
         drawn = keys if Col.CATEGORY not in keys else (Col.USER_ID, Col.ITEM_ID)
-        known = "SELECT user_id, item_id, timestamp, event_id FROM events"
+        known = "FROM drawn"
         if view == PROFILE:
             known += " UNION ALL SELECT NULL, item_id, valid_from, item_id FROM products"
         chance = f"md5_number_lower(concat({{}}, '{view}', {seed}))"
         by_event, by_key = chance.format("event_id"), chance.format(", chr(31), ".join(drawn))
         listed = ", ".join(drawn)
         halves = [
-            f"SELECT {listed}, epoch_us(timestamp) FROM events ORDER BY {by_event} LIMIT {n - n // 2}",
+            f"SELECT {listed}, epoch_us(timestamp) FROM drawn ORDER BY {by_event} LIMIT {n - n // 2}",
             f"SELECT {listed}, epoch_us(arg_min(timestamp, {by_event})) FROM ({known}) GROUP BY {listed} "
             f"ORDER BY {by_key} LIMIT {n // 2}",
         ]

@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -263,10 +264,11 @@ def _client(tracking_uri: str) -> Iterator[Any]:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import SADeprecationWarning, SQLAlchemyError
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=SADeprecationWarning, module="mlflow")
     if file := _sqlite_file(tracking_uri):
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
