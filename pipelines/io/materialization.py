@@ -20,7 +20,7 @@ from psycopg import Connection
 
 from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.core.online_plan import Job, State, plan
-from pipelines.io import feature_tables, newest_rows, postgres
+from pipelines.io import newest_rows, postgres, publications
 from pipelines.io.feast_store import answered
 from pipelines.io.progress import counting
 from pipelines.io.receipts import AS_OF, TOKENS
@@ -64,7 +64,7 @@ def materialize(
         ConfigError: a view isn't declared.
     """
     chosen = _chosen(store, views)
-    published = feature_tables.latest(connection)
+    published = publications.as_of(connection)
     if published is None:
         raise ServiceError("nothing was published yet: run `make pipeline`")
     connection.execute(BOOK)
@@ -107,7 +107,7 @@ class _View:
 
     def _next(self, full: bool) -> Job | None:
         state = self._state()
-        offline = feature_tables.offline(self._connection, self._view.name, state.load if state else 0)
+        offline = publications.offline(self._connection, self._view.name, state.load if state else 0)
         self._connection.commit()
         job = plan(state, offline, self._token(), datetime.now(UTC), full)
         if job is None or (state and state.job == job):

@@ -6,7 +6,7 @@ from feast import FeatureStore, FeatureView
 
 from pipelines.core.errors import ServiceError
 from pipelines.core.freshness import TAG, Freshness, parse_max_age
-from pipelines.io import feature_tables, postgres
+from pipelines.io import postgres, publications
 from pipelines.io.feast_store import answered
 from pipelines.io.receipts import AS_OF
 from pipelines.settings import Settings
@@ -48,6 +48,6 @@ def of_all(settings: Settings, store: FeatureStore) -> list[Freshness]:
     if not views:
         raise ServiceError("the registry holds no feature views: run `make pipeline`")
     with postgres.connect(settings) as connection:
-        newest = feature_tables.newest(connection)
+        newest = publications.newest(connection)
     published = published_online(store)
     return [of_view(view, published, newest.get(view.name)) for view in views]

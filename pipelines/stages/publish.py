@@ -49,8 +49,8 @@ def _receipt(lake: FeatureLake, published: Published, store: FeatureStore) -> di
     """What is in the servers; depends on the features and the declarations only."""
     tables = {
         view: {
-            "rows": published.rows[view],
-            "max_event_timestamp": stamp.isoformat() if (stamp := published.newest[view]) else None,
+            "rows": published.rows.get(view, 0),
+            "max_event_timestamp": stamp.isoformat() if (stamp := published.newest.get(view)) else None,
             "sha256": _hash(listed),
         }
         for view, listed in lake.views.items()
