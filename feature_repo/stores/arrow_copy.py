@@ -165,5 +165,13 @@ def _as_psycopg_errors() -> Iterator[None]:
         yield
     except adbc_driver_manager.Error as error:
         kind = psycopg.errors.lookup(error.sqlstate) if error.sqlstate else psycopg.OperationalError
-        said = re.search(r"(?:ERROR|FATAL): +(.*?)(?:\s+Query was: |\. SQLSTATE: |\Z)", str(error), re.DOTALL)
-        raise kind(said[1] if said else str(error)) from error
+        raise kind(_said(error)) from error
+    except OSError as error:  # so the driver tells of rows that fail after others came
+        if "[libpq]" not in str(error):
+            raise
+        raise psycopg.DatabaseError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    said = re.search(r"(?:ERROR|FATAL): +(.*?)(?:\s+Query was: |\. SQLSTATE: |\Z)", str(error), re.DOTALL)
+    return said[1] if said else str(error)
