@@ -27,9 +27,9 @@ def adopt(state: State, other: State, users: Int32, items: Int32) -> None:
         _copy(state, other, kind, places[kind], np.flatnonzero(places[kind] >= 0))
     for kind, some in ((USER, users), (ITEM, items)):
         _copy(state, other, kind, np.arange(ours.count(kind)), some)
-        state.distinct[kind][:, some] = other.distinct[kind][:, some]
+        state.distinct[kind][some] = other.distinct[kind][some]
         state.last_purchase[kind][some] = other.last_purchase[kind][some]
-    state.recent[:, users] = other.recent[:, users]
+    state.recent[users] = other.recent[users]
     _adopt_days(state, other, adopted, places)
     kept, taken = ~adopted[state.taken.user], adopted[other.taken.user]
     state.taken = state.taken.take(kept).append(other.taken.take(taken))
@@ -49,16 +49,16 @@ def _users(index: PairIndex) -> Int64:
 
 def _forget(state: State, kind: str, places: Int64) -> None:
     sums = state.sums[kind]
-    sums.counts[..., places] = 0
-    sums.money[..., places] = 0
+    sums.counts[places] = 0
+    sums.money[places] = 0
     sums.last[places] = NEVER
 
 
 def _copy(state: State, other: State, kind: str, places: Int64, some: Int64 | Int32) -> None:
     """Take their sums of ``some`` of their entities to our places."""
     ours, theirs = state.sums[kind], other.sums[kind]
-    ours.counts[..., places[some]] = theirs.counts[..., some]
-    ours.money[..., places[some]] = theirs.money[..., some]
+    ours.counts[places[some]] = theirs.counts[some]
+    ours.money[places[some]] = theirs.money[some]
     ours.last[places[some]] = theirs.last[some]
 
 

@@ -1,6 +1,7 @@
 """One day over: what it changes in a timeline's state, and the rows that come of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -8,17 +9,29 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.core import feature_values, recent_items
-from pipelines.core.day_events import DayEvents, TakenBack
+from pipelines.core.day_events import DayEvents, Int64, TakenBack
 from pipelines.core.day_sums import COLUMNS, MADE, PURCHASES, DaySums, Group, Rows
 from pipelines.core.entities import ITEM, USER, USER_ITEM
 from pipelines.core.feature_values import MADE_VIEWS, NET_VIEWS, RECENT_VIEW, Block
-from pipelines.core.feature_views import KINDS, KINDS_V1, VIEWS, WINDOWS
-from pipelines.core.running_sums import DAY_S, NEVER, SPANS, take
+from pipelines.core.feature_views import KINDS, KINDS_V1, VIEWS
+from pipelines.core.running_sums import DAY_S, NEVER, SPANS, columns, put_columns
 from pipelines.core.timeline_state import MEMORY_DAYS, WHOLES, State
 from pipelines.core.touched import Touched
 
-_ALL: Final = tuple(range(len(SPANS)))
+_SPANS: Final = (1, *SPANS)
+"""Days, and all time."""
 _COUNTED_V1: Final = [MADE if kind == "purchases" else list(KINDS).index(kind) for kind in KINDS_V1]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Sums that come (sign 1) or go (-1) in some spans, which are places in _SPANS."""
+
+    sums: DaySums
+    spans: tuple[int, ...]
+    sign: int
+    leaves: int | None = None
+    """The window that a day leaves with these sums."""
 
 
 class DayStep:
@@ -26,118 +39,134 @@ class DayStep:
 
     def __init__(self, state: State, events: DayEvents, taken: TakenBack) -> None:
         self._state, self._entities = state, state.entities
-        self._events, self._midnight = events, events.day + 1
+        self._events, self._day = events, events.day
         self._rows = Rows(events, state.entities)
         self._today = DaySums.of_events(events, self._rows, state.entities)
-        self._leaving = [state.days.get(events.day - window, DaySums.empty()) for window in WINDOWS]
-        self._taken = self._sums(taken)
-        self._taken_of_today = self._sums(taken.take(taken.purchase_day == events.day))
-        state.taken = taken if not len(state.taken) else state.taken.append(taken)
-        self._changes = self._find_changes(taken)
+        state.taken = state.taken.append(taken) if len(state.taken) else taken
+        today = _Change(self._today, tuple(range(len(_SPANS))), 1)
+        others = (*self._take_back(taken), *self._leave())
+        self._changes = [today, *(change for change in others if len(change.sums))]
         state.grow()
 
     def run(self, kinds: Sequence[str], made: bool) -> dict[str, pa.Table]:
         """Move the state on and return the rows of these kinds of entities, with the first versions or without."""
-        self._add(kinds)
+        self._see(kinds)
         rows = {RECENT_VIEW: self._recent()}
         for kind in kinds:
-            rows |= self._emit(kind, made)
+            rows |= self._move(kind, made)
         self._forget()
         return rows
 
-    def _sums(self, taken: TakenBack) -> DaySums:
-        return DaySums.of_taken_back(taken, self._entities) if len(taken) else DaySums.empty()
+    def _take_back(self, taken: TakenBack) -> Iterator[_Change]:
+        """Pieces taken back go from the spans that hold the day of the purchase, now or until today."""
+        for span, window in enumerate(_SPANS):
+            first = -1 if window is None else self._day - window if span else self._day
+            yield _Change(self._sums(taken, taken.purchase_day >= first), (span,), -1)
 
-    def _find_changes(self, taken: TakenBack) -> list[tuple[DaySums, tuple[int, ...], int]]:
-        """Which sums come (1) or go (-1) in which spans."""
-        changes = [(self._today, _ALL, 1), (self._taken, (SPANS.index(None),), -1)]
-        for span, window in enumerate(SPANS[:-1]):
-            start = self._events.day - window  # the first day of the window, which leaves it now
-            of_start = self._state.taken.take(self._state.taken.purchase_day == start)
-            changes += [
-                (self._sums(taken.take(taken.purchase_day >= start)), (span,), -1),
-                (self._state.days.get(start, DaySums.empty()), (span,), -1),
-                (self._sums(of_start), (span,), 1),
-            ]
-        return [change for change in changes if len(change[0])]
+    def _leave(self) -> Iterator[_Change]:
+        """A day's sums go from the window that it leaves; of its purchases only what wasn't taken back by now."""
+        for span, window in enumerate(_SPANS):
+            if window is not None:
+                day, spans = self._day - window, (span,) if span else ()  # the window of a day starts anew
+                yield _Change(self._state.days.get(day, DaySums.empty()), spans, -1, window)
+                yield _Change(self._sums(self._state.taken, self._state.taken.purchase_day == day), spans, 1)
 
-    def _add(self, kinds: Sequence[str]) -> None:
-        pairs = self._today.group(USER_ITEM, self._entities).places
-        before = self._state.sums[USER_ITEM].last[pairs]
+    def _sums(self, taken: TakenBack, some: NDArray[np.bool_]) -> DaySums:
+        return DaySums.of_taken_back(taken.take(some), self._entities) if some.any() else DaySums.empty()
+
+    def _see(self, kinds: Sequence[str]) -> None:
+        """Note what is new today, apart from sums."""
+        pairs = self._today.group(USER_ITEM, self._entities)
+        before = self._state.sums[USER_ITEM].last[pairs.places]
         for kind in kinds:
-            sums = self._state.sums[kind]
-            for change, spans, sign in self._changes:
-                sums.add(change.group(kind, self._entities), spans, sign)
-            places = self._today.places(kind, self._entities)
-            np.maximum.at(sums.last, places[places >= 0], self._today.last[places >= 0])
+            group = self._today.group(kind, self._entities)
+            self._state.sums[kind].last[group.places] = group.last
         self._count_distinct(pairs, before)
         bought = self._events.kind == PURCHASES
         for kind, who in ((USER, self._events.user), (ITEM, self._events.item)):
             self._state.last_purchase[kind][who[bought]] = self._events.epoch_s[bought]  # the last one stays
 
-    def _count_distinct(self, pairs: NDArray[np.integer], before: NDArray[np.int64]) -> None:
+    def _count_distinct(self, pairs: Group, before: Int64) -> None:
         """Pairs come into a window with an event after none within it, and leave it with the day of the last."""
         last = self._state.sums[USER_ITEM].last
         for span, window in enumerate(SPANS):
             if window is None:
-                self._count(span, pairs[before == NEVER], 1)
+                self._count(span, pairs, before == NEVER, 1)
                 continue
-            start = self._events.day - window
-            self._count(span, pairs[before < start * DAY_S], 1)
-            leaving = self._state.days.get(start, DaySums.empty()).group(USER_ITEM, self._entities).places
-            self._count(span, leaving[last[leaving] < (start + 1) * DAY_S], -1)
+            start = self._day - window
+            self._count(span, pairs, before < start * DAY_S, 1)
+            leaving = self._state.days.get(start, DaySums.empty()).group(USER_ITEM, self._entities)
+            self._count(span, leaving, last[leaving.places] < (start + 1) * DAY_S, -1)
 
-    def _count(self, span: int, pairs: NDArray[np.integer], sign: int) -> None:
-        for kind, codes in zip(WHOLES, self._entities.pairs.codes(pairs), strict=True):
-            np.add.at(self._state.distinct[kind][span], codes, np.int32(sign))
-
-    def _emit(self, kind: str, made: bool) -> dict[str, pa.Table]:
-        days = (self._today, self._taken_of_today, *self._leaving, self._taken)
-        groups = [day.group(kind, self._entities) for day in days]
-        touched = Touched(kind, groups, self._entities)
-        block, keys = self._block(kind, touched, groups), self._entities.keys(kind, touched.codes)
-        columns = feature_values.net(block)
-        if kind in WHOLES:
-            distinct, bought = self._state.distinct[kind], self._state.last_purchase[kind]
-            columns |= feature_values.of_whole(block, distinct.take(touched.places, 1), bought[touched.places])
-        rows = {NET_VIEWS[kind]: feature_values.table(NET_VIEWS[kind], keys, self._midnight, columns)}
-        if made and kind in MADE_VIEWS:
-            counted = np.flatnonzero(_counted(MADE_VIEWS[kind], touched, groups))
-            columns = feature_values.made(block)
-            rows[MADE_VIEWS[kind]] = feature_values.table(MADE_VIEWS[kind], keys, self._midnight, columns, counted)
-        return rows
-
-    def _block(self, kind: str, touched: Touched, groups: Sequence[Group]) -> Block:
-        sums, places = self._state.sums[kind], touched.places
-        counts = np.zeros((1 + len(SPANS), COLUMNS[kind][0], len(places)), np.int32)
-        counts[0][:, touched.at[0]] = groups[0].counts
-        counts[0][:, touched.at[1]] -= groups[1].counts
-        take(sums.counts, places, counts[1:])
-        return Block(kind, counts, take(sums.money, places), sums.last[places])
+    def _count(self, span: int, pairs: Group, some: NDArray[np.bool_], sign: int) -> None:
+        for kind, codes in zip(WHOLES, pairs.codes, strict=True):
+            every = self._state.distinct[kind].reshape(-1)
+            np.add.at(every, codes[some].astype(np.int64) * len(SPANS) + span, np.int32(sign))
 
     def _recent(self) -> pa.Table:
         users, items = self._entities.pairs.codes(self._today.pairs)
         users, latest = recent_items.latest_first(users, items, self._rows.last)
-        latest = recent_items.merge(latest, self._state.recent[:, users].T)
-        self._state.recent[:, users] = latest.T
+        latest = recent_items.merge(latest, self._state.recent[users])
+        self._state.recent[users] = latest
         keys = self._entities.keys(USER, (users,))
         lists = recent_items.lists(latest, self._entities.items.ids)
-        return feature_values.table(RECENT_VIEW, keys, self._midnight, {"recent_items": lists})
+        return feature_values.table(RECENT_VIEW, keys, self._day + 1, {"recent_items": lists})
+
+    def _move(self, kind: str, made: bool) -> dict[str, pa.Table]:
+        """Change the sums of one kind of entities and return the rows of their views."""
+        groups = [change.sums.group(kind, self._entities) for change in self._changes]
+        touched = Touched(kind, groups, self._entities)
+        block, keys = self._block(kind, touched, groups), self._entities.keys(kind, touched.codes)
+        values = feature_values.net(block)
+        if kind in WHOLES:
+            distinct, bought = self._state.distinct[kind], self._state.last_purchase[kind]
+            values |= feature_values.of_whole(block, distinct[touched.places].T, bought[touched.places])
+        rows = {NET_VIEWS[kind]: feature_values.table(NET_VIEWS[kind], keys, self._day + 1, values)}
+        if made and kind in MADE_VIEWS:
+            view, some = MADE_VIEWS[kind], self._counted(MADE_VIEWS[kind], touched, groups)
+            rows[view] = feature_values.table(view, keys, self._day + 1, feature_values.made(block), some)
+        return rows
+
+    def _block(self, kind: str, touched: Touched, groups: Sequence[Group]) -> Block:
+        """Read the sums of what is touched, change them, and write them back."""
+        sums, places = self._state.sums[kind], touched.places
+        counts, money = (np.zeros((len(_SPANS), n, len(places)), t) for n, t in zip(COLUMNS[kind], _TYPES, strict=True))
+        columns(sums.counts, places, counts[1:])
+        columns(sums.money, places, money[1:])
+        for change, group, at in zip(self._changes, groups, touched.at, strict=True):
+            for span in change.spans:
+                _change(counts[span], at, group.counts, change.sign)
+                _change(money[span], at, group.money, change.sign)
+        put_columns(sums.counts, places, counts[1:])
+        put_columns(sums.money, places, money[1:])
+        return Block(kind, counts, money, sums.last[places])
+
+    def _counted(self, view: str, touched: Touched, groups: Sequence[Group]) -> Int64:
+        """Which entities have a row in a first version: those with events today, or with counted ones that leave."""
+        counted = np.zeros(len(touched), bool)
+        counted[touched.at[0]] = True
+        for change, group, at in zip(self._changes, groups, touched.at, strict=True):
+            if change.leaves and f"views_{change.leaves}d" in VIEWS[view].features:
+                counted[at[group.counts[_COUNTED_V1].any(axis=0)]] = True
+        return np.flatnonzero(counted)
 
     def _forget(self) -> None:
-        state, day = self._state, self._events.day
+        """Keep of the days what the next ones need."""
+        state = self._state
         if len(self._today):
-            state.days[day] = self._today
-        state.days.pop(day - MEMORY_DAYS, None)
-        state.taken = state.taken.take(state.taken.purchase_day > day - MEMORY_DAYS)
-        state.day = day + 1
+            state.days[self._day] = self._today
+        state.days.pop(self._day - MEMORY_DAYS, None)
+        state.taken = state.taken.take(state.taken.purchase_day > self._day - MEMORY_DAYS)
+        state.day = self._day + 1
 
 
-def _counted(view: str, touched: Touched, groups: Sequence[Group]) -> NDArray[np.bool_]:
-    """Which entities have a row in a first version: those with events today, or with counted ones that leave."""
-    counted = np.zeros(len(touched), bool)
-    counted[touched.at[0]] = True
-    for window, at, group in zip(WINDOWS, touched.at[2:], groups[2:], strict=False):
-        if f"views_{window}d" in VIEWS[view].features:
-            counted[at[group.counts[_COUNTED_V1].any(axis=0)]] = True
-    return counted
+_TYPES: Final = (np.int32, np.int64)
+
+
+def _change(sums: NDArray[np.integer], at: Int64, changes: NDArray[np.integer], sign: int) -> None:
+    """Add or subtract changes [column, some entities] at their places in sums [column, entity]."""
+    for column, change in zip(sums, changes, strict=True):
+        if sign > 0:
+            column[at] += change
+        else:
+            column[at] -= change

@@ -32,18 +32,21 @@ COLUMNS: Final = {USER: (PRICED + 1, CENTS + 1), ITEM: (MADE + 1, SPEND_MADE + 1
 
 
 class _Sums(NamedTuple):
-    """Counts and money: [column, row]."""
+    """Counts and money [column, row], and the seconds of the last event [row]."""
 
     counts: Int32
     money: Int64
+    last: Int64
 
     def take(self, rows: Int64) -> "_Sums":
-        return _Sums(self.counts.take(rows, axis=1), self.money.take(rows, axis=1))
+        return _Sums(self.counts.take(rows, axis=1), self.money.take(rows, axis=1), self.last[rows])
 
     def add(self, starts: Int64) -> "_Sums":
         """The sums of neighbours, a sum beginning at each start."""
         return _Sums(
-            np.add.reduceat(self.counts, starts, axis=1, dtype=np.int32), np.add.reduceat(self.money, starts, axis=1)
+            np.add.reduceat(self.counts, starts, axis=1, dtype=np.int32),
+            np.add.reduceat(self.money, starts, axis=1),
+            np.maximum.reduceat(self.last, starts),
         )
 
 
@@ -59,6 +62,8 @@ class Group:
     """[column, entity]."""
     money: Int64
     """[column, entity]."""
+    last: Int64
+    """Epoch seconds of the last event: [entity]."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,8 @@ class DaySums:
         return DaySums(*(getattr(self, name)[..., rows] for name in self.COLUMNS))
 
     def _derive(self, kind: str, entities: Entities) -> Group:
-        places, (counts, money) = self.places(kind, entities), COLUMNS[kind]
-        sums = _Sums(self.counts[:counts], self.money[:money])
+        places, (counts, money) = self._places(kind, entities), COLUMNS[kind]
+        sums = _Sums(self.counts[:counts], self.money[:money], self.last)
         if kind not in (USER, USER_ITEM):  # of these the rows are in order
             known = np.flatnonzero(places >= 0)
             order = entities.order(kind, entities.codes(kind, places[known]))
@@ -145,8 +150,7 @@ class DaySums:
         codes = tuple(of_key.astype(np.int32) for of_key in entities.codes(kind, places))
         return Group(places.astype(np.int64), codes, *sums)
 
-    def places(self, kind: str, entities: Entities) -> Places:
-        """The entity of each row; -1 for none."""
+    def _places(self, kind: str, entities: Entities) -> Places:
         if kind in (USER, ITEM):
             return entities.pairs.codes(self.pairs)[kind == ITEM]
         return self.pairs if kind == USER_ITEM else self.user_categories

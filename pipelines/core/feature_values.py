@@ -36,7 +36,7 @@ class Block:
     counts: Int32
     """[1d, 7d, 30d, all; column of day_sums; entity]."""
     money: Int64
-    """[7d, 30d, all; column of day_sums; entity]."""
+    """[1d, 7d, 30d, all; column of day_sums; entity]."""
     last: Int64
     """Epoch seconds of the last event: [entity]."""
 
@@ -58,7 +58,7 @@ def of_whole(block: Block, distinct: Int32, last_purchase: Int64) -> Columns:
     """
     other = "items" if block.kind == USER else "users"
     return {
-        **{f"distinct_{other}_{span}": n for span, n in zip(_SPANS[1:], distinct, strict=True)},
+        **{f"distinct_{other}_{span}": n.copy() for span, n in zip(_SPANS[1:], distinct, strict=True)},
         **_rates(block.counts),
         "last_purchase_epoch_s": pa.array(last_purchase, mask=last_purchase == NEVER),
     }
@@ -91,7 +91,7 @@ def _sums(block: Block, purchases: int, spend: int) -> Columns:
         columns |= {f"{kind}_{span}": block.counts[s, place] for s, span in enumerate(_SPANS)}
     if block.kind != USER_ITEM:
         name = "revenue" if block.kind == ITEM else "spend"
-        columns |= {f"{name}_{span}": block.money[s, spend] for s, span in enumerate(_SPANS[1:])}
+        columns |= {f"{name}_{span}": block.money[s, spend] for s, span in enumerate(_SPANS)}
     if block.kind == USER:
         columns |= {f"mean_price_{span}": _mean_price(block, s) for s, span in ((2, "30d"), (3, "all"))}
         columns["priced_all"] = block.counts[3, PRICED]
@@ -100,7 +100,7 @@ def _sums(block: Block, purchases: int, spend: int) -> Columns:
 
 def _mean_price(block: Block, span: int) -> pa.Array:
     priced = block.counts[span, PRICED]
-    return pa.array(block.money[span - 1, CENTS] / np.maximum(priced, 1), mask=priced == 0)
+    return pa.array(block.money[span, CENTS] / np.maximum(priced, 1), mask=priced == 0)
 
 
 def _rates(counts: Int32) -> Columns:

@@ -9,17 +9,16 @@ T = TypeVar("T", bound=np.generic)
 
 
 def room(array: NDArray[T], size: int, fill: int = 0) -> NDArray[T]:
-    """``array`` itself if its last axis has ``size`` places, or a longer copy with ``fill`` at the new ones.
+    """``array`` itself if its first axis has ``size`` places, or a longer copy with ``fill`` at the new ones.
 
     The copy is at least twice as long: many small steps cost as much as one. Memory that nothing was written to
     (``fill`` 0) isn't used.
     """
-    known = array.shape[-1]
+    known = len(array)
     if known >= size:
         return array
-    places = max(size, 2 * known, 1024)
-    grown = np.zeros((*array.shape[:-1], places), array.dtype)
-    grown[..., :known] = array
+    grown = np.zeros((max(size, 2 * known, 1024), *array.shape[1:]), array.dtype)
+    grown[:known] = array
     if fill:
-        grown[..., known:] = fill
+        grown[known:] = fill
     return grown

@@ -15,7 +15,7 @@ from pipelines.core.entities import USER, USER_CATEGORY, USER_ITEM, Entities
 from pipelines.core.feature_values import NET_VIEWS, RECENT_VIEW
 from pipelines.core.feature_views import KINDS
 from pipelines.core.recent_days import days_of
-from pipelines.core.running_sums import DAY_S, NEVER, SPANS
+from pipelines.core.running_sums import DAY_S, NEVER, SPANS, RunningSums
 from pipelines.core.timeline_state import State
 
 OF_USERS: Final = (USER_ITEM, USER_CATEGORY, USER)
@@ -32,13 +32,10 @@ def state(rows: Mapping[str, pa.Table], recent: pa.Table, until: int) -> State:
     items = recent_items.of_lists(rows[RECENT_VIEW]["recent_items"], entities.items)
     found.grow()
     for kind in OF_USERS:
-        _fill_all_time(found, kind, places[kind], rows[NET_VIEWS[kind]])
-        for span, window in enumerate(SPANS[:_ALL]):
-            for day, sums in found.days.items():
-                if day >= until - window:
-                    found.sums[kind].add(sums.group(kind, entities), (span,))
+        _fill_all_time(found.sums[kind], kind, places[kind], rows[NET_VIEWS[kind]])
+        _fill_windows(found, kind, until)
     found.last_purchase[USER][places[USER]] = _numbers(rows[NET_VIEWS[USER]], "last_purchase_epoch_s", NEVER)
-    found.recent[:, users] = items.T
+    found.recent[users] = items
     _count_distinct(found, until)
     return found
 
@@ -52,32 +49,35 @@ def _places(kind: str, rows: pa.Table, entities: Entities) -> Int32:
     return users
 
 
-def _fill_all_time(found: State, kind: str, places: Int32, rows: pa.Table) -> None:
-    counts = {place: _numbers(rows, f"{name}_all") for place, name in enumerate(KINDS)}
-    money = {}
-    if kind == USER:
-        counts[PRICED] = _numbers(rows, "priced_all")
-        mean = rows["mean_price_all"].fill_null(0).to_numpy()
-        money[CENTS] = np.rint(mean * counts[PRICED]).astype(np.int64)  # exact: a mean is right to 53 bits
+def _fill_all_time(sums: RunningSums, kind: str, places: Int32, rows: pa.Table) -> None:
+    for column, name in enumerate(KINDS):
+        sums.counts[places, _ALL, column] = _numbers(rows, f"{name}_all")
     if kind != USER_ITEM:
-        money[SPEND] = _numbers(rows, "spend_all")
-    sums = found.sums[kind]
-    for place, numbers in counts.items():
-        sums.counts[_ALL, place, places] = numbers
-    for place, numbers in money.items():
-        sums.money[_ALL, place, places] = numbers
+        sums.money[places, _ALL, SPEND] = _numbers(rows, "spend_all")
+    if kind == USER:
+        priced, mean = _numbers(rows, "priced_all"), rows["mean_price_all"].fill_null(0).to_numpy()
+        sums.counts[places, _ALL, PRICED] = priced
+        sums.money[places, _ALL, CENTS] = np.rint(mean * priced)  # exact: the mean is right to 53 bits
     sums.last[places] = _numbers(rows, "last_event_epoch_s", NEVER)
+
+
+def _fill_windows(found: State, kind: str, until: int) -> None:
+    sums = found.sums[kind]
+    for day, of_day in found.days.items():
+        group = of_day.group(kind, found.entities)
+        for span, window in enumerate(SPANS):
+            if window is not None and day >= until - window:
+                sums.counts[group.places, span] += group.counts.T
+                sums.money[group.places, span] += group.money.T
 
 
 def _count_distinct(found: State, until: int) -> None:
     """The items of each user within each span, from the last event of each pair."""
-    pairs = found.entities.pairs
+    pairs, distinct = found.entities.pairs.keys, found.distinct[USER]
     last = found.sums[USER_ITEM].last[: len(pairs)]
-    users = pairs.keys >> 32
-    distinct = found.distinct[USER]
     for span, window in enumerate(SPANS):
         inside = last > NEVER if window is None else last >= (until - window) * DAY_S
-        distinct[span] += np.bincount(users[inside], minlength=distinct.shape[1]).astype(np.int32)
+        distinct[:, span] = np.bincount(pairs[inside] >> 32, minlength=len(distinct))
 
 
 def _numbers(rows: pa.Table, name: str, missing: int = 0) -> Int64:

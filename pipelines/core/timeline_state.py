@@ -27,7 +27,7 @@ _SUMS: Final = ("counts", "money", "last")
 
 @dataclass
 class State:
-    """Everything that the days before a midnight leave behind. Arrays end with the axis of the entities."""
+    """Everything that the days before a midnight leave behind. Arrays begin with the axis of the entities."""
 
     entities: Entities
     day: int | None = None
@@ -35,11 +35,11 @@ class State:
     sums: dict[str, RunningSums] = field(
         default_factory=lambda: {kind: RunningSums.empty(*columns) for kind, columns in COLUMNS.items()}
     )
-    distinct: dict[str, Int32] = field(default_factory=lambda: {k: np.empty((len(SPANS), 0), np.int32) for k in WHOLES})
+    distinct: dict[str, Int32] = field(default_factory=lambda: {k: np.empty((0, len(SPANS)), np.int32) for k in WHOLES})
     """Items of each user, users of each item: within each of SPANS."""
     last_purchase: dict[str, Int64] = field(default_factory=lambda: {k: np.empty(0, np.int64) for k in WHOLES})
     """Epoch seconds, NEVER before the first."""
-    recent: Int32 = field(default_factory=lambda: np.empty((RECENT_ITEMS, 0), np.int32))
+    recent: Int32 = field(default_factory=lambda: np.empty((0, RECENT_ITEMS), np.int32))
     """The last different items of each user, latest first, NONE behind."""
     days: dict[int, DaySums] = field(default_factory=dict)
     """The sums as made of those of the last MEMORY_DAYS days that had events, oldest first."""
@@ -60,10 +60,10 @@ class State:
         self.grow()
         count = self.entities.count
         found = {"day": np.array([] if self.day is None else [self.day], np.int64)}
-        found |= {f"{k}.{name}": getattr(s, name)[..., : count(k)] for k, s in self.sums.items() for name in _SUMS}
-        found |= {f"{k}.distinct": self.distinct[k][:, : count(k)] for k in WHOLES}
+        found |= {f"{k}.{name}": getattr(s, name)[: count(k)] for k, s in self.sums.items() for name in _SUMS}
+        found |= {f"{k}.distinct": self.distinct[k][: count(k)] for k in WHOLES}
         found |= {f"{k}.last_purchase": self.last_purchase[k][: count(k)] for k in WHOLES}
-        found["recent"] = self.recent[:, : count(USER)]
+        found["recent"] = self.recent[: count(USER)]
         for kind, index in zip(_PAIRS, (self.entities.pairs, self.entities.user_categories), strict=True):
             found |= {f"{kind}.keys": index.keys, f"{kind}.slots": index.slots}
         return found | self._days() | {f"taken.{f.name}": getattr(self.taken, f.name) for f in fields(TakenBack)[1:]}
