@@ -153,7 +153,7 @@ def test_dataset_that_fails_leaves_the_old_one(
     path.write_text("old")
     run_sql("CREATE VIEW late AS SELECT *, 1 / (n - (SELECT max(n) FROM hist)) AS broken FROM hist")
     job = CopyRetrievalJob("SELECT broken FROM late", pairs[0].config, False)
-    with pytest.raises(psycopg.DatabaseError, match="^division by zero"):
+    with pytest.raises(psycopg.DatabaseError, match=r"^division by zero"):
         job.persist(SavedDatasetFileStorage(str(path)), allow_overwrite=True)
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("old.parquet", "old")]
 
