@@ -17,7 +17,7 @@ from pipelines.core.coded_days import DAY_US
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
 from pipelines.core.feature_views import VIEWS
-from pipelines.io import feature_rows, feature_tables, live_events
+from pipelines.io import feature_rows, live_events, publications
 from pipelines.io.feast_store import answered
 from pipelines.params import Prepare
 from pipelines.settings import Settings
@@ -87,7 +87,7 @@ class LiveFeatures:
     def _rows(self, events: pa.Table) -> Pushed:
         connection = self._connected()
         with connection.transaction():  # one picture of all tables
-            as_of = feature_tables.latest(connection)
+            as_of = publications.as_of(connection)
             if as_of is None:
                 raise ServiceError("nothing was published yet: run `make pipeline`")
             known, events = len(events), events.filter(pc.field(Col.TIMESTAMP) >= pa.scalar(as_of))
