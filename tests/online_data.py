@@ -74,7 +74,7 @@ def three_rows(name: str) -> pa.Table:
 
 
 TIMES_US = pa.array(TIMES, US)
-KEYS = {"user_id": ["u", "", "ü"], "item_id": [1, -1, 2**40]}
+KEYS: dict[str, list[Any]] = {"user_id": ["u", "", "ü"], "item_id": [1, -1, 2**40]}
 
 
 def online(store: FeatureStore) -> ArrowRedisOnlineStore:

@@ -22,6 +22,8 @@ import pyarrow.compute as pc
 from feast.feature_view import FeatureView
 from feast.infra.online_stores.redis import RedisClient, RedisOnlineStore, RedisOnlineStoreConfig
 from feast.repo_config import RepoConfig
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
 
 from feature_repo.stores import redis_read
 from feature_repo.stores.redis_pipe import exchange
@@ -30,6 +32,7 @@ from feature_repo.stores.redis_wire import command, is_key_of, key_prefix, redis
 from feature_repo.stores.redis_write import DROP, WRITE, Row, arrow_rows, drops, proto_rows
 
 ROWS_AT_ONCE: Final = 10_000
+PATIENCE: Final = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.2), 3)  # redis-py's own would take ten seconds
 
 
 class ArrowRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -42,6 +45,14 @@ class ArrowRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 class ArrowRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis online store with bulk writes from Arrow, bulk reads into NumPy, and newer rows that stay."""
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        """Feast's client, but it tells within a second that Redis is gone: requests wait for that."""
+        connected = self._client is not None
+        client = super()._get_client(online_store_config)
+        if not connected:
+            client.set_retry(PATIENCE)
+        return client
 
     def write_arrow(self, config: RepoConfig, view: FeatureView, rows: pa.Table) -> None:
         """Write rows (join keys, timestamp, features under the view's names).

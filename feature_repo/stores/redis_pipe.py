@@ -19,7 +19,6 @@ from feature_repo.stores.redis_wire import command
 MOVED: Final = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING")
 """A cluster's answers that ask to try elsewhere or again, one command at a time."""
 
-ATTEMPTS: Final = 3
 _NOTHING: Final = object()
 
 
@@ -34,15 +33,12 @@ def exchange(client: Redis | RedisCluster, keys: pa.Array, commands: pa.Array, s
     """
     if not len(commands):
         return []
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            replies = _exchange(client, keys, commands, script)
-            break
-        except (RedisConnectionError, RedisTimeoutError):
-            if not left:
-                raise
-            if isinstance(client, RedisCluster):
-                client.nodes_manager.initialize()
+    try:
+        replies = _exchange(client, keys, commands, script)
+    except (RedisConnectionError, RedisTimeoutError):  # a connection that lay in the pool, or a server of the cluster
+        if isinstance(client, RedisCluster):
+            client.nodes_manager.initialize()
+        replies = _exchange(client, keys, commands, script)
     for at, reply in enumerate(replies):
         if isinstance(reply, hiredis.ReplyError):
             replies[at] = _again(client, commands[at].as_py(), script, reply)

@@ -1,6 +1,7 @@
 """The online store's writes: byte for byte Feast's, newer rows stay, and entities that are gone go."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -197,6 +198,16 @@ def test_write_goes_on_after_redis_closed_its_connections_and_forgot_the_script(
     client.client_kill_filter(_type="normal", skipme=True)
     write(store, row("a", 2))
     assert n_of(store, "a") == [2]
+
+
+def test_redis_that_is_gone_is_told_soon(store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], n=Int64), connection_string="127.0.0.1:1")
+    started = time.monotonic()
+    with pytest.raises(redis.ConnectionError):
+        write(store, row("a", 1))
+    with pytest.raises(redis.ConnectionError):
+        n_of(store, "a")
+    assert time.monotonic() - started < 5
 
 
 def users_of(*users: str) -> pa.Table:

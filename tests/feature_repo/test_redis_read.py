@@ -30,7 +30,7 @@ def expected(name: str) -> np.ndarray[Any, Any]:
     if VALUES[name][0].to_value_type() in NUMERIC:
         numbers = [value.timestamp() if hasattr(value, "timestamp") else value for value in values]
         return np.array([np.nan if value is None else value for value in numbers], dtype=np.float64)
-    objects = np.empty(len(values), object)
+    objects: np.ndarray[Any, Any] = np.empty(len(values), object)
     objects[:] = values
     return objects
 

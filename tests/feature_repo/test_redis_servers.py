@@ -1,0 +1,125 @@
+"""The online store on a Redis Cluster and behind TLS: the same writes, reads and deletions."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import redis
+from feast import FeatureStore
+from feast.data_source import PushMode
+from feast.types import Array, Int64, String
+from redis.crc import key_slot
+
+from feature_repo.stores.redis_read import Read
+from feature_repo.stores.redis_wire import redis_keys
+from pipelines.settings import Settings
+from tests import redis_cluster, tls_door
+from tests.online_data import TIMES, US, online, row, user, view_of, write
+
+pytestmark = pytest.mark.services
+
+N = 2_000
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
+    with redis_cluster.running(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def clustered(nodes: list[Any], store_of: Callable[..., FeatureStore]) -> Callable[..., FeatureStore]:
+    for node in nodes:
+        node.flushall()
+    where = ",".join(
+        f"{n.connection_pool.connection_kwargs['host']}:{n.connection_pool.connection_kwargs['port']}" for n in nodes
+    )
+    return lambda *views, **more: store_of(*views, redis_type="redis_cluster", connection_string=where, **more)
+
+
+def view() -> Any:
+    return view_of([user], push=True, n=Int64, recent=Array(String))
+
+
+def rows_of(n: int, first: int = 0) -> pa.Table:
+    names = [f"u{k}" for k in range(n)]
+    return pa.table({
+        "user_id": names, "event_timestamp": pa.array([TIMES[0]] * n, US), "n": list(range(first, first + n)),
+        "recent": [[name, "x"] for name in names],
+    })  # fmt: skip
+
+
+def n_of(store: FeatureStore, users: list[str]) -> list[float]:
+    (got,) = online(store).read_columns(store.config, [Read(store.get_feature_view("v"), {"user_id": users}, ["n"])])
+    return got.values["n"].tolist()
+
+
+def holds_writes_reads_and_deletions(store: FeatureStore) -> None:
+    users = [f"u{k}" for k in range(N)]
+    write(store, rows_of(N))
+    assert n_of(store, [*users, "nobody"])[:-1] == list(range(N))
+    store.push(
+        "v_push", row("u1", -1, TIMES[1]).append_column("recent", pa.array([["y"]])).to_pandas(), to=PushMode.ONLINE
+    )
+    write(store, rows_of(N, first=5))  # older than the push
+    assert n_of(store, users) == [5, -1, *range(7, N + 5)]
+    got = store.get_online_features(["v:n", "v:recent"], [{"user_id": u} for u in ("u0", "u1", "nobody")]).to_dict()
+    assert (got["n"], got["recent"]) == ([5, -1, None], [["u0", "x"], ["y"], None])
+    kept = pa.table({"user_id": users[:100]})
+    assert online(store).retain(store.config, store.get_feature_view("v"), kept) == N - 100
+    assert np.isnan(n_of(store, users)).sum() == N - 100
+
+
+def test_cluster_holds_writes_reads_and_deletions(nodes: list[Any], clustered: Callable[..., FeatureStore]) -> None:
+    store = clustered(view())
+    write(store, rows_of(N))
+    assert min(node.dbsize() for node in nodes) > N / 4  # spread
+    holds_writes_reads_and_deletions(store)
+
+
+def test_feast_reads_from_a_cluster_what_we_write_and_we_what_it_writes(clustered: Callable[..., FeatureStore]) -> None:
+    ours, stock = clustered(view()), clustered(view(), kind="redis")
+    write(ours, rows_of(20))
+    asked = [{"user_id": f"u{k}"} for k in range(20)]
+    assert stock.get_online_features(["v:n"], asked).to_dict()["n"] == list(range(20))
+    stock.write_to_online_store("v", rows_of(30, first=9).slice(20).to_pandas())
+    assert n_of(ours, [f"u{k}" for k in range(20, 30)]) == list(range(29, 39))
+
+
+def test_cluster_slots_that_move_are_followed_by_writes_reads_and_deletions(
+    nodes: list[Any], clustered: Callable[..., FeatureStore]
+) -> None:
+    store, users = clustered(view()), ["u0", "u1"]
+    keys = redis_keys(store.config, store.get_feature_view("v"), {"user_id": pa.array(users)})
+    moving, moved = (key_slot(key) for key in keys.to_pylist())
+    n_of(store, users)  # knows where the slots are
+    redis_cluster.begin_to_move(moving, nodes)
+    redis_cluster.move(moved, nodes)
+    write(store, rows_of(2))
+    assert n_of(store, users) == [0, 1]
+    redis_cluster.move(moving, nodes)  # the old server never held its key
+    assert n_of(store, users) == [0, 1]
+    assert online(store).retain(store.config, store.get_feature_view("v"), pa.table({"user_id": ["u0"]})) == 1
+
+
+@pytest.fixture
+def door(redis_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Feast's connection string of the same Redis behind TLS, without and with the certificate to trust."""
+    address, *parameters = redis_settings.exported()["FEAST_REDIS"].split(",")
+    host, port = address.rsplit(":", 1)
+    with tls_door.opened(tmp_path_factory.mktemp("tls"), host, int(port)) as (opened, certificate):
+        plain = ",".join([f"{tls_door.HOST}:{opened}", *parameters, "ssl=true"])
+        yield plain, f"{plain},ssl_ca_certs={certificate}"
+
+
+def test_tls_holds_writes_reads_and_deletions(door: tuple[str, str], store_of: Callable[..., FeatureStore]) -> None:
+    holds_writes_reads_and_deletions(store_of(view(), connection_string=door[1]))
+
+
+def test_tls_refuses_a_server_that_nobody_vouches_for(
+    door: tuple[str, str], store_of: Callable[..., FeatureStore]
+) -> None:
+    with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
+        write(store_of(view(), connection_string=door[0]), rows_of(1))
