@@ -77,6 +77,8 @@ def _publish(connection: Connection, lake: FeatureLake) -> Published:
 def _must_be_replaced(
     connection: Connection, view: str, listed: Mapping[str, FeatureFile], before: Mapping[str, str]
 ) -> bool:
+    if view not in publications.tables(connection):  # a table of that name is of another origin
+        return True
     now = {name: file.sha256 for name, file in listed.items()}
     columns = [(field.name, postgres.TYPES[field.type]) for field in VIEWS[view].schema]
     return not before.items() <= now.items() or postgres.columns_of(connection, SCHEMA, view) != columns

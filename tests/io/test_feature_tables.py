@@ -55,6 +55,14 @@ def tables(settings: Settings) -> dict[str, int]:
     return dict(select(settings, f"SELECT relname, oid::int FROM pg_class WHERE {kept}"))
 
 
+def test_table_that_was_not_published_is_replaced(shop: Settings) -> None:
+    load(shop, 1, FIRST)
+    with psycopg.connect(shop.postgres_conninfo) as connection:  # as a version without books left it
+        connection.execute("TRUNCATE features.publications, features.loads")
+    load(shop, 1, FIRST)
+    assert len(rows(shop)) == 2
+
+
 def test_new_files_are_appended(shop: Settings) -> None:
     load(shop, 1, FIRST)
     before = tables(shop)
