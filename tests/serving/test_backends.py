@@ -1,22 +1,16 @@
 """The service on real servers: model from MLflow, features from Postgres and Redis through Feast."""
 
-import argparse
 from collections.abc import Iterator
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from pipelines.context import Context
 from pipelines.core.bundle import Bundle
-from pipelines.core.columns import PRODUCT_SCHEMA, UTC_US
 from pipelines.io import bundles, registry
 from pipelines.settings import Settings
-from pipelines.stages import features, publish
 from serving.app import create_app
-from tests.conftest import CHECKOUT
-from tests.serving.shop import CUT, SIZE, bundle, events, eventually
+from tests.feature_data import product, published
+from tests.serving.shop import SIZE, bundle, events, eventually
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -24,22 +18,11 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 @pytest.fixture
 def shop(settings: Settings, model: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The checkerboard shop published and its model promoted."""
-    root = settings.root
-    (root / "feature_repo").symlink_to(CHECKOUT / "feature_repo")
-    processed = root / "data/processed"
-    processed.mkdir(parents=True)
-    log = events()
-    plain = {"is_bot": pa.repeat(False, len(log)), "cancelled_at": pa.nulls(len(log), UTC_US)}
-    for name, column in plain.items():
-        log = log.append_column(name, column)
-    pq.write_table(log, processed / "prepared_interactions.parquet")
-    known = {"price": 9.5, "valid_from": CUT.replace(month=1)}
-    products = [{"item_id": f"P{i}", "title": f"Product {i}", "in_stock": i != 4, **known} for i in range(SIZE)]
-    pq.write_table(pa.Table.from_pylist(products, PRODUCT_SCHEMA), processed / "products.parquet")
+    columns = {"device": None, "price": None, "category": None}
+    catalogue = [product(f"P{i}", -100, 9.5, title=f"Product {i}", in_stock=i != 4) for i in range(SIZE)]
+    published(settings, [columns | row for row in events().to_pylist()], catalogue)
     for name, value in settings.exported().items():
         monkeypatch.setenv(name, value)
-    for stage in (features, publish):
-        stage.run(Context(argparse.Namespace(), settings))
     _promote(settings, model)
     yield settings
 
@@ -72,6 +55,23 @@ def test_service_answers_from_mlflow_and_feast_and_follows_the_champion(shop: Se
         assert (shop.root / "data/serving/models/1/manifest.json").exists()
         assert _promote(shop, bundle(per_source=4)) == 2
         eventually(lambda: client.get("/recommend", params={"user_id": "U5"}).json()["model_version"] == "2")
+
+
+def test_service_serves_models_of_either_feature_service(shop: Settings) -> None:
+    def served() -> tuple[str, str, bool, str]:
+        answer = client.get("/recommend", params={"user_id": "U5", "k": 1}).json()
+        best = answer["items"][0]["item_id"]
+        return answer["model_version"], answer["feature_service"], answer["degraded"], best
+
+    with TestClient(create_app(shop, refresh_seconds=0.2)) as client:
+        eventually(lambda: client.get("/ready").status_code == 200)
+        assert served() == ("1", "ranker_v1", False, "P5")
+        assert _promote(shop, bundle(service="ranker_v2")) == 2
+        eventually(lambda: served() == ("2", "ranker_v2", False, "P5"))
+        known = client.get("/users/U5/features").json()["features"]
+        assert known["user_activity_v2__distinct_items_all"] == 4.0
+        registry.name_alias(shop.mlflow_tracking_uri, 1, registry.CHAMPION)
+        eventually(lambda: served() == ("1", "ranker_v1", False, "P5"))
 
 
 def test_service_degrades_when_redis_refuses_connections(shop: Settings) -> None:
