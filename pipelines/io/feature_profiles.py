@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.core import features
 from pipelines.core.coded_days import DAY_US
 from pipelines.core.columns import PRODUCT_SCHEMA, UTC_US, Col
 from pipelines.core.corrections import differing, gone, with_values
 from pipelines.core.feature_views import VIEWS
+from pipelines.core.item_profile import item_profile
 from pipelines.io.duck import Engine, table
 from pipelines.io.feature_log import PRODUCTS
 from pipelines.io.feature_output import Output, Rows
@@ -35,7 +35,7 @@ class Profiles:
         engine = Engine("1GB")
         engine.read("products", root / PRODUCTS)
         engine.know("first", _first(state))
-        found = features.item_profile(table("products", PRODUCT_SCHEMA), table("first", FIRST), until)
+        found = item_profile(table("products", PRODUCT_SCHEMA), table("first", FIRST), until)
         ordered = found.order_by(Col.EVENT_TIMESTAMP, Col.ITEM_ID)
         self._state, self._rows = state, engine.run(ordered).cast(VIEWS[VIEW].schema)
 

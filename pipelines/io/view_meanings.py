@@ -11,7 +11,7 @@ from pipelines.core.coded_days import DAY_US, CodedRows, Ids, taken_back
 from pipelines.core.columns import Col
 from pipelines.core.day_events import TakenBack
 from pipelines.core.feature_views import VIEWS
-from pipelines.core.features import item_profile
+from pipelines.core.item_profile import item_profile
 from pipelines.core.meanings import meaning
 
 

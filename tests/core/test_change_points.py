@@ -99,6 +99,78 @@ def test_rows_equal_a_count_at_every_change_in_order(view: str, seed: int) -> No
         assert row == of
 
 
+def values(view: str, events: list[Event], taken: list[Event], *names: str) -> list[tuple[Any, ...]]:
+    """Of each row the days from the start to its stamp, and some values."""
+    rows = rows_of(events, taken)[view]
+    return [(number(row["event_timestamp"]), *(row[name] for name in names)) for row in rows]
+
+
+def test_a_row_is_written_only_where_a_value_changes() -> None:
+    twice = [event("u", "i", "view", 0.5), event("u", "i", "view", 0.6)]
+    assert values("user_activity_v1", twice, [], "views_1d", "views_7d", "views_30d", "views_all") == [
+        (1, 2, 2, 2, 2), (2, 0, 2, 2, 2), (8, 0, 0, 2, 2), (31, 0, 0, 0, 2),
+    ]  # fmt: skip
+
+
+def test_a_removal_is_seen_by_v1_only_when_it_happens() -> None:
+    removed = [event("u", "i", "remove_from_cart", 3.5)]
+    assert values("user_activity_v1", removed, [], "carts_all") == [(4, 0)]
+    assert values("user_activity_v2", removed, [], "removals_30d") == [(4, 1), (5, 1), (11, 1), (34, 0)]
+
+
+def test_an_event_at_midnight_counts_in_the_day_that_begins() -> None:
+    (first, *_) = values("item_activity_v2", [event("u", "i", "view", 3)], [])
+    assert first == (4,)
+
+
+def test_money_is_in_whole_minor_units_and_ignores_what_has_no_price() -> None:
+    events = [
+        event("u", "i", "purchase", 0.1, price=0.29, quantity=3),  # 0.29 * 100 is 28.999999999999996
+        event("u", "i", "view", 0.2, price=1.0),
+        event("u", "i", "purchase", 0.3, price=None, quantity=5),
+    ]
+    (first, *_) = values("user_activity_v2", events, [], "spend_all", "spend_30d", "mean_price_all", "priced_all")
+    assert first == (1, 87, 87, (29 + 100) / 2, 2)
+
+
+def test_mean_price_and_last_purchase_are_missing_before_any() -> None:
+    (first, *_) = values(
+        "user_activity_v2", [event("u", "i", "view", 0.1, price=None)], [], "mean_price_all", "last_purchase_epoch_s"
+    )
+    assert first == (1, None, None)
+
+
+def test_what_is_taken_back_goes_from_the_windows_that_hold_the_purchase_and_comes_back_in_none() -> None:
+    bought = event("u", "i", "purchase", 0.5, price=2.0, quantity=3)
+    taken = [taken_back(bought, 8.5, 1, False), taken_back(bought, 9.5, 2, True)]
+    names = ("purchases_7d", "purchases_30d", "purchases_all", "spend_7d", "spend_30d", "spend_all")
+    assert values("user_activity_v2", [bought], taken, *names) == [
+        (1, 1, 1, 1, 600, 600, 600), (2, 1, 1, 1, 600, 600, 600), (8, 0, 1, 1, 0, 600, 600),
+        (9, 0, 1, 1, 0, 400, 400), (10, 0, 0, 0, 0, 0, 0), (31, 0, 0, 0, 0, 0, 0),
+    ]  # fmt: skip
+    assert {row[1:] for row in values("user_activity_v1", [bought], taken, "purchases_all", "spend_all")} == {(1, 600)}
+
+
+def test_what_is_taken_back_on_its_day_never_counts() -> None:
+    bought = event("u", "i", "purchase", 0.5, price=2.0)
+    rows = values("item_activity_v2", [bought], [taken_back(bought, 0.7, 1, True)], "purchases_1d", "revenue_all")
+    assert rows == [(1, 0, 0), (2, 0, 0), (8, 0, 0), (31, 0, 0)]
+
+
+def test_rates_are_smoothed() -> None:
+    kinds = ["view", "view", "click", "add_to_cart"]
+    events = [event("u", "i", kind, 0.1 + place / 10) for place, kind in enumerate(kinds)]
+    names = ("cart_rate_30d", "conversion_30d", "trend_7d_30d")
+    (first, *_) = values("item_activity_v2", events, [], *names)
+    assert first == (1, 2 / 23, 1 / 23, (4 / 7 + 0.1) / (4 / 30 + 0.1))
+
+
+def test_a_pair_seen_again_in_a_window_is_one_until_the_last_event_leaves() -> None:
+    events = [event("u", "i", "view", 0.5), event("u", "i", "view", 5.5), event("u", "j", "view", 6.5)]
+    rows = {t: n for t, *n in values("user_activity_v2", events, [], "distinct_items_7d", "distinct_items_all")}
+    assert (rows[1], rows[8], rows[13], rows[14]) == ([1, 1], [2, 2], [1, 2], [0, 2])
+
+
 @pytest.mark.parametrize("view", ACTIVITY)
 def test_values_change_at_no_other_midnight(view: str) -> None:
     events, taken = log(7, n=40)

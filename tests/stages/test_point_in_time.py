@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.context import Context
-from pipelines.core import features
+from pipelines.core.item_profile import item_profile
 from pipelines.io import lake
 from pipelines.stages import prepare, validate
 from tests.feature_data import day, event, event_table, product_table
@@ -71,9 +71,7 @@ def test_event_knows_nothing_of_a_price_that_changes_later(context: Context) -> 
 def test_feature_knows_nothing_of_a_price_that_changes_later() -> None:
     def prices(*states: dict[str, Any]) -> list[tuple[datetime, float]]:
         events = [event("u", "i", "view", at) for at in (1.5, 20.5)]
-        view = features.item_profile(
-            ibis.memtable(product_table(list(states))), ibis.memtable(event_table(events)), day(30)
-        )
+        view = item_profile(ibis.memtable(product_table(list(states))), ibis.memtable(event_table(events)), day(30))
         rows = sorted(view.to_pyarrow().to_pylist(), key=lambda row: row["event_timestamp"])
         return [(row["event_timestamp"], row["price"]) for row in rows]
 
