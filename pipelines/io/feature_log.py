@@ -1,5 +1,6 @@
 """The prepared interactions day by day, only those that are asked for."""
 
+import sys
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -125,9 +126,11 @@ class Log:
                     yield coded
 
     def _span(self, group: int) -> tuple[int, int]:
-        """The first and the last day of a row group."""
+        """The first and the last day that a row group may have events of."""
         place = self._file.schema_arrow.get_field_index(Col.TIMESTAMP)
         found = self._file.metadata.row_group(group).column(place).statistics
+        if found is None or not found.has_min_max:
+            return -sys.maxsize, sys.maxsize
         moments = pa.array([found.min, found.max], pa.timestamp("us", "UTC")).cast(pa.int64())
         first, last = (moment // DAY_US for moment in moments.to_pylist())
         return first, last
