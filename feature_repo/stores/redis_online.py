@@ -71,14 +71,18 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
         """As ``write_arrow``, holding few batches at a time: while Redis takes one, the next is encoded."""
         client = self._get_client(config.online_store)
         with ThreadPoolExecutor(1) as sender:
+            encoded: tuple[pa.Array, pa.Array] | None = None
             sent: Future[Any] | None = None
             for batch in chain.from_iterable(map(_slices, batches)):
-                keys, commands = arrow_rows(config, view, batch)
                 if sent:
                     sent.result()
-                sent = sender.submit(exchange, client, keys, commands, WRITE)
+                if encoded:
+                    sent = sender.submit(exchange, client, *encoded, WRITE)
+                encoded = arrow_rows(config, view, batch)
             if sent:
                 sent.result()
+            if encoded:
+                exchange(client, *encoded, WRITE)
 
     def online_write_batch(
         self, config: RepoConfig, table: FeatureView, data: Sequence[Row], progress: Callable[[int], Any] | None

@@ -1,10 +1,11 @@
 """Rows as commands that write them into Redis, unless it holds a newer one."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,7 @@ from feast.infra.online_stores.helpers import _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
+from feast.value_type import ValueType
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
 from feature_repo.stores.redis_values import encode, encode_timestamps
@@ -82,30 +84,28 @@ def arrow_rows(config: RepoConfig, view: FeatureView, batch: pa.RecordBatch) -> 
     stamps = _column(view, batch, view.batch_source.timestamp_field)
     if stamps.null_count:
         raise ValueError(f"{view.name}: {stamps.null_count} rows have no {view.batch_source.timestamp_field}")
-    values = [_bulks(stamp_field(config, view), stamps, encode_timestamps)]
-    for feature in view.features:
-        column, kind = _column(view, batch, feature.name), feature.dtype.to_value_type()
-        try:
-            values.append(_bulks(feature_field(config, view, feature.name), column, partial(encode, kind)))
-        except pa.ArrowException as error:
-            raise ValueError(f"{view.name}: {feature.name} is declared {kind.name}: {error}") from error
     keys = redis_keys(config, view, {name: _column(view, batch, name) for name in view.join_keys})
-    return keys, joined(_head(WRITE, 2 * len(values) + 2), bulks(keys), _how(config), *values)
+    values = _features(view, batch)
+    parts = [bulk(stamp_field(config, view)), once(stamps, lambda times: bulks(encode_timestamps(times)))]
+    for name, value in values.items():
+        parts += [bulk(feature_field(config, view, name)), value]
+    return keys, joined(_head(WRITE, len(parts) + 2), bulks(keys), _how(config), *parts)
 
 
 def proto_rows(config: RepoConfig, view: FeatureView, rows: Iterable[Row]) -> tuple[pa.Array, pa.Array]:
     """The key of each of Feast's rows, and the command that writes it."""
     version = config.entity_key_serialization_version
     fields: dict[str, bytes] = {}
+    stamp, how = bulk(stamp_field(config, view)), _how(config)
     keys, commands = [], []
     for entity, values, when, _ in rows:
         key = _redis_key(config.project, entity, entity_key_serialization_version=version)
-        parts = [bulk(stamp_field(config, view)), bulk(_timestamp(when))]
+        parts = [stamp, bulk(_timestamp(when))]
         for name, value in values.items():
             field = fields.get(name) or fields.setdefault(name, bulk(feature_field(config, view, name)))
             parts += [field, bulk(value.SerializeToString())]
         keys.append(key)
-        commands.append(b"".join([_head(WRITE, len(parts) + 2), bulk(key), _how(config), *parts]))
+        commands.append(b"".join([_head(WRITE, len(parts) + 2), bulk(key), how, *parts]))
     return pa.array(keys, pa.binary()), pa.array(commands, pa.binary())
 
 
@@ -140,8 +140,23 @@ def _column(view: FeatureView, batch: pa.RecordBatch, name: str) -> pa.Array:
     return batch[name]
 
 
-def _bulks(field: bytes, column: pa.Array, serialized: Callable[[pa.Array], pa.Array]) -> Any:
-    """Field and value as two arguments; a missing value is the empty ``Value``."""
-    empty = bulk(field) + bulk(b"")
-    written = once(column, lambda values: joined(bulk(field), bulks(serialized(values))))
-    return pc.fill_null(written, empty)
+def _features(view: FeatureView, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Each feature's values as arguments, null as the empty ``Value``; features of one type are encoded at once."""
+    columns = {feature.name: _column(view, batch, feature.name) for feature in view.features}
+    alike: dict[tuple[ValueType, str], list[str]] = defaultdict(list)
+    for feature in view.features:
+        alike[feature.dtype.to_value_type(), str(columns[feature.name].type)].append(feature.name)
+    written: dict[str, pa.Array] = {}
+    for (kind, _), names in alike.items():
+        stacked = pa.chunked_array([columns[name] for name in names]).combine_chunks()
+        try:
+            encoded = once(stacked, partial(_encoded, kind))
+        except pa.ArrowException as error:
+            raise ValueError(f"{view.name}: {', '.join(names)} is declared {kind.name}: {error}") from error
+        encoded = pc.fill_null(encoded, bulk(b""))
+        written |= {name: encoded.slice(k * batch.num_rows, batch.num_rows) for k, name in enumerate(names)}
+    return written
+
+
+def _encoded(kind: ValueType, values: pa.Array) -> pa.Array:
+    return bulks(encode(kind, values))
