@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureStore
+from feast import FeatureStore, FeatureView
 from psycopg import Connection, IsolationLevel
 
 from pipelines.core import live
@@ -47,6 +47,7 @@ class LiveFeatures:
         """Nothing is read yet; ``params`` say who is a bot and what was sent twice."""
         self._store, self._settings, self._params = store, settings, params
         self._connection: Connection | None = None
+        self._views: dict[str, FeatureView] = {}
         self._lock = threading.Lock()
 
     def push(self, events: pa.Table) -> Pushed:
@@ -64,8 +65,7 @@ class LiveFeatures:
             provider = self._store._get_provider()
             for view, rows in pushed.rows.items():
                 if len(rows):
-                    of_view = self._store.registry.get_feature_view(view, self._store.project, allow_cache=True)
-                    provider.online_store.write_arrow(self._store.config, of_view, rows)
+                    provider.online_store.write_arrow(self._store.config, self._view(view), rows)
         return pushed
 
     def rows(self, events: pa.Table) -> Pushed:
@@ -108,6 +108,12 @@ class LiveFeatures:
         }
         recent = feature_rows.recent_days(connection, users)
         return Timeline.of_rows(rows, recent, round(as_of.timestamp()) * 1_000_000 // DAY_US)
+
+    def _view(self, name: str) -> FeatureView:
+        """The view as declared, read once: a published view never changes, and Feast takes long to read it."""
+        if name not in self._views:
+            self._views[name] = self._store.get_feature_view(name)
+        return self._views[name]
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
