@@ -6,7 +6,7 @@ days holds those of [midnight - w, midnight). The promises are written down in d
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,9 @@ NET: Final = ("user_activity_v2", "item_activity_v2", "user_item_activity_v2", "
 
 Values = dict[str, Any]
 """Feature -> value."""
+
+LATER: Final[dict[str, Callable[[Mapping[str, Values]], Values]]] = {}
+"""View that came after those of ``NET`` -> what it has that is new or means something else, from sums by window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,13 @@ def nothing(view: str) -> Values:
 def _features(view: str, past: Sequence[Happened], t: int) -> Values:
     if view == "user_recent_items_v1":
         return {"recent_items": _recent_items(past)}
-    sums = {window: _sums(past, window, t, view in NET) for window in ("1d", "7d", "30d", ALL)}
+    sums = {window: _sums(past, window, t, view in NET or view in LATER) for window in ("1d", "7d", "30d", ALL)}
     known = {"last_event_epoch_s": _last(past), **_rates(sums)}
     known["last_purchase_epoch_s"] = _last([event for event in past if event.kind == KINDS["purchases"]])
     for window, found in sums.items():
         known |= {f"{name}_{window}": value for name, value in found.items()}
+    if view in LATER:
+        known |= LATER[view](sums)
     return {name: known[name] for name in VIEWS[view].features}
 
 

@@ -12,7 +12,7 @@ from pipelines.core import feature_values, recent_items
 from pipelines.core.day_events import DayEvents, Int64, TakenBack
 from pipelines.core.day_sums import COLUMNS, MADE, PURCHASES, DaySums, Group, Rows
 from pipelines.core.entities import ITEM, USER, USER_ITEM
-from pipelines.core.feature_values import MADE_VIEWS, NET_VIEWS, RECENT_VIEW, Block
+from pipelines.core.feature_values import LATER_VIEWS, MADE_VIEWS, NET_VIEWS, RECENT_VIEW, Block
 from pipelines.core.feature_views import KINDS, KINDS_V1, VIEWS
 from pipelines.core.running_sums import DAY_S, NEVER, SPANS, columns, put_columns
 from pipelines.core.timeline_state import MEMORY_DAYS, WHOLES, State
@@ -122,6 +122,8 @@ class DayStep:
             distinct, bought = self._state.distinct[kind], self._state.last_purchase[kind]
             values |= feature_values.of_whole(block, distinct[touched.places].T, bought[touched.places])
         rows = {NET_VIEWS[kind]: feature_values.table(NET_VIEWS[kind], keys, self._day + 1, values)}
+        for view, later in LATER_VIEWS[kind].items():
+            rows[view] = feature_values.table(view, keys, self._day + 1, values | later(values))
         if made and kind in MADE_VIEWS:
             view, some = MADE_VIEWS[kind], self._counted(MADE_VIEWS[kind], touched, groups)
             rows[view] = feature_values.table(view, keys, self._day + 1, feature_values.made(block), some)

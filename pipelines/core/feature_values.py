@@ -1,6 +1,6 @@
 """From counts and sums to the columns of the views of activity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +21,15 @@ NET_VIEWS: Final = {USER: "user_activity_v2", ITEM: "item_activity_v2", USER_ITE
 """Kind of entity -> the view that counts purchases net."""
 RECENT_VIEW: Final = "user_recent_items_v1"
 
+Columns = dict[str, np.ndarray | pa.Array]
+
+LATER_VIEWS: Final[dict[str, dict[str, Callable[[Columns], Columns]]]] = {kind: {} for kind in NET_VIEWS}
+"""Kind of entity -> view that came after its net view -> what it has that is new or means something else, made of the
+columns of the net view. It has rows at the same moments."""
+
 _SPANS: Final = ("1d", "7d", "30d", "all")
 _REMOVALS: Final = list(KINDS).index("removals")
 _DAY_US: Final = 86_400_000_000
-
-Columns = dict[str, np.ndarray | pa.Array]
 
 
 @dataclass(frozen=True)
