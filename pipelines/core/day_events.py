@@ -1,6 +1,7 @@
 """What happens on one day, as arrays of codes."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class DayEvents:
     @classmethod
     def empty(cls, day: int) -> "DayEvents":
         """A day without events."""
-        none = {f.name: np.empty(0, t) for f, t in zip(fields(cls)[1:], _EVENT, strict=True)}
+        none: dict[str, Any] = {f.name: np.empty(0, t) for f, t in zip(fields(cls)[1:], _EVENT, strict=True)}
         return cls(day, **none)
 
 
@@ -65,7 +66,7 @@ class TakenBack:
     @classmethod
     def empty(cls, day: int) -> "TakenBack":
         """A day without cancellations."""
-        none = {f.name: np.empty(0, t) for f, t in zip(fields(cls)[1:], _TAKEN, strict=True)}
+        none: dict[str, Any] = {f.name: np.empty(0, t) for f, t in zip(fields(cls)[1:], _TAKEN, strict=True)}
         return cls(day, **none)
 
     def take(self, some: NDArray[np.bool_]) -> "TakenBack":

@@ -44,9 +44,10 @@ def _starts(same: NDArray[np.bool_], size: int) -> Int64:
 def merge(today: Int32, before: Int32) -> Int32:
     """Rows of items, latest first: those of ``today``, then those of ``before`` that aren't among them."""
     keep = before != NONE
-    for column in range(int((today != NONE).sum(axis=1).max(initial=0))):
-        keep &= before != today[:, column : column + 1]
-    place = (today != NONE).sum(axis=1)[:, None] + np.cumsum(keep, axis=1) - 1
+    sizes = (today != NONE).sum(axis=1)
+    for item in today.T[: sizes.max(initial=0)]:
+        keep &= before != item[:, None]
+    place = sizes[:, None] + np.cumsum(keep, axis=1) - 1
     row, column = np.nonzero(keep & (place < RECENT_ITEMS))
     merged = today.copy()
     merged[row, place[row, column]] = before[row, column]

@@ -59,7 +59,7 @@ class State:
         """The state without the codes: views where that is possible."""
         self.grow()
         count = self.entities.count
-        found = {"day": np.array([] if self.day is None else [self.day], np.int64)}
+        found: dict[str, np.ndarray] = {"day": np.array([] if self.day is None else [self.day], np.int64)}
         found |= {f"{k}.{name}": getattr(s, name)[: count(k)] for k, s in self.sums.items() for name in _SUMS}
         found |= {f"{k}.distinct": self.distinct[k][: count(k)] for k in WHOLES}
         found |= {f"{k}.last_purchase": self.last_purchase[k][: count(k)] for k in WHOLES}

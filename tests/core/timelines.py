@@ -44,9 +44,11 @@ def run(timeline: Timeline, steps: Iterable[Step]) -> dict[str, pa.Table]:
 
 def plain(steps: Iterable[dict[str, pa.Table]]) -> dict[str, pa.Table]:
     """The rows of several steps, in the exact types of the views."""
-    steps = list(steps)
-    views = steps[0] if steps else {}
-    return {view: pa.concat_tables(step[view].cast(VIEWS[view].schema) for step in steps) for view in views}
+    parts: dict[str, list[pa.Table]] = {}
+    for step in steps:
+        for view, rows in step.items():
+            parts.setdefault(view, []).extend([rows.cast(VIEWS[view].schema)] if len(rows) else [])
+    return {view: pa.concat_tables([VIEWS[view].schema.empty_table(), *tables]) for view, tables in parts.items()}
 
 
 def _day(moment: Any) -> int:
