@@ -4,6 +4,7 @@ Which events are bots', or were sent twice, is taken from the prepared interacti
 again from the validated events, cancellations and products.
 """
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -59,7 +60,9 @@ class Log:
             InputError: a file is missing.
         """
         self._con = duckdb.connect(config=duck.options(MEMORY))
-        self._con.execute("SET timezone = 'UTC'; SET enable_progress_bar = false")
+        self._con.execute("SET timezone = 'UTC'")
+        with contextlib.suppress(duckdb.InvalidInputException):  # in a notebook it is off and can't be set
+            self._con.execute("SET enable_progress_bar = false")
         files = {
             "events": sorted((root / VALIDATED / "events").glob("date=*/*.parquet")),
             "cancellations": [root / VALIDATED / "cancellations.parquet"],
