@@ -1,5 +1,6 @@
 """The offline store's point-in-time join against pandas and against Feast's own store."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -8,9 +9,12 @@ import pyarrow as pa
 import pytest
 from feast import Field
 from feast.errors import FeastEntityDFMissingColumnsError
+from feast.infra.offline_stores.offline_utils import get_feature_view_query_context
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64
 
+from feature_repo.stores.arrow_copy import session
+from feature_repo.stores.point_in_time import ViewJoin
 from tests.offline_data import (
     T0,
     TABLE,
@@ -146,3 +150,25 @@ def test_range_without_entity_rows_yields_every_row(run_sql: RunSql, store_with:
     got = store.get_historical_features(features=["hist:n"], start_date=hours(10), end_date=hours(20)).to_df()
     inside = history[(history.event_timestamp >= hours(10)) & (history.event_timestamp <= hours(20))]
     assert sorted(got.n) == sorted(inside.n)
+
+
+def test_join_takes_a_tables_times_without_a_zone_as_utc(run_sql: RunSql, store_with: Stores) -> None:
+    run_sql("CREATE TABLE one (user_id text, n bigint, event_timestamp timestamp, created_timestamp timestamp)")
+    run_sql("INSERT INTO one VALUES ('a', 1, '2024-01-01 00:00', null), ('a', 2, '2024-01-01 01:00', null)")
+    store = store_with(view("one", [user], {"n": Int64}))
+    rows = pd.DataFrame({"user_id": "a", "event_timestamp": [hours(-0.1), hours(0), hours(0.9), hours(1)]})
+    got = store.get_historical_features(rows, ["one:n"]).to_df().n
+    assert got.isna().tolist() == [True, False, False, False]
+    assert got[1:].tolist() == [1, 1, 2]
+
+
+def test_join_needs_no_order_of_what_postgres_answers(run_sql: RunSql, store_with: Stores) -> None:
+    history, rows = key_history(run_sql, 2), asked()
+    store = store_with(view("hist", [user, item], {"n": Int64}))
+    refs, views = ["hist:n"], [store.get_feature_view("hist")]
+    [context] = get_feature_view_query_context(refs, views, store.registry, store.project, (T0, T0))
+    with session(store.config.offline_store) as postgres:
+        join = ViewJoin.of(postgres, context, "event_timestamp", full=False, known=False)
+        shuffled = replace(join, query=f"{join.query} ORDER BY md5(e.place::text)")
+        got = shuffled.features(postgres, pa.Table.from_pandas(rows))
+    np.testing.assert_array_equal(got["n"].to_pandas().to_numpy(dtype=float), newest(history, rows))

@@ -1,5 +1,6 @@
 """What the offline store's jobs give: types, streams, saved datasets, newest rows."""
 
+from collections.abc import Generator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -145,17 +146,28 @@ def test_dataset_is_saved_as_a_table_and_read_again(pairs: tuple[FeatureStore, p
     job.persist(storage, allow_overwrite=True)
 
 
-def test_dataset_that_fails_leaves_the_old_one(
-    pairs: tuple[FeatureStore, pd.DataFrame], run_sql: RunSql, tmp_path: Path
-) -> None:
-    (tmp_path / "saved").mkdir()
+def test_dataset_that_fails_leaves_the_old_one(pairs: tuple[FeatureStore, pd.DataFrame], tmp_path: Path) -> None:
     path = tmp_path / "saved" / "old.parquet"
+    path.parent.mkdir()
     path.write_text("old")
-    run_sql("CREATE VIEW late AS SELECT *, 1 / (n - (SELECT max(n) FROM hist)) AS broken FROM hist")
-    job = CopyRetrievalJob("SELECT broken FROM late", pairs[0].config, False)
-    with pytest.raises(psycopg.DatabaseError, match=r"^division by zero"):
+
+    def broken() -> Generator[pa.Table]:
+        yield pa.table({"n": [1]})
+        raise psycopg.DatabaseError("gone")
+
+    job = CopyRetrievalJob("", pairs[0].config, False, tables=broken)
+    with pytest.raises(psycopg.DatabaseError, match="gone"):
         job.persist(SavedDatasetFileStorage(str(path)), allow_overwrite=True)
     assert [(p.name, p.read_text()) for p in path.parent.iterdir()] == [("old.parquet", "old")]
+
+
+def test_result_that_breaks_says_why_in_postgres_words(
+    pairs: tuple[FeatureStore, pd.DataFrame], run_sql: RunSql
+) -> None:
+    run_sql("CREATE VIEW late AS SELECT 1 / (n - (SELECT max(n) FROM hist)) AS broken FROM hist")
+    job = CopyRetrievalJob("SELECT broken FROM late", pairs[0].config, False)
+    with pytest.raises(psycopg.DatabaseError, match=r"^division by zero"):
+        job.to_df()
 
 
 def latest(store: FeatureStore, end: float = 20, keys: tuple[str, ...] = ("user_id", "item_id")) -> CopyRetrievalJob:
