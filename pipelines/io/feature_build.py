@@ -110,8 +110,9 @@ class _Build:
             return Built(self._until, 0, 0, 0, False)
         output = Output(self._root / FEATURES, before["files"])
         with feature_state.making(self._root) as making:
+            state = feature_state.take(self._root, before["build"])
             marks = Fingerprints(making / "days")
-            state = self._state(before, {_number(day) for day in dates}, stamp(old_until), output, marks)
+            state = self._at(stamp(old_until), state, {_number(day) for day in dates}, output, marks)
             new = range(stamp(old_until), self._end)
             with counting("features", self._log.rows) if len(new) > 1 else nullcontext(lambda _: None) as seen:
                 days = _noted(self._log.days(state.ids, self._end, new), state, marks, seen)
@@ -123,33 +124,26 @@ class _Build:
         feature_state.forget_others(self._root, build)
         return Built(self._until, output.rows, len(self._digests) - len(known), len(dates), False)
 
-    def _state(self, before: Manifest, days: set[int], end: int, output: Output, marks: Fingerprints) -> State:
-        """The state at the end of the build ``before``, after corrections of the changed ``days``."""
-        state = feature_state.load(self._root, before["build"])
+    def _at(self, end: int, state: State | None, days: set[int], output: Output, marks: Fingerprints) -> State:
+        """The state at the end of the build before, after corrections of the changed ``days``."""
         if state is None:
             state = State.new(self._log.ids())
             everyone = Affected.everyone(min(days, default=end), state.ids)
             self._replay(state, everyone, output if days else None, end, marks)
-            return state
-        old = feature_state.fingerprints(self._root, before["build"])
-        marks.share(old)
-        affected = self._affected(state, days, end, old, marks) if days else None
-        if affected is not None:
+        elif days and (affected := self._affected(state, days, end, marks)) is not None:
             other = State.new(state.ids)
             self._replay(other, affected, output, end, None)
             state.adopt(other, affected)
         return state
 
-    def _affected(
-        self, state: State, days: set[int], end: int, old: Fingerprints, marks: Fingerprints
-    ) -> Affected | None:
+    def _affected(self, state: State, days: set[int], end: int, marks: Fingerprints) -> Affected | None:
         """Whom the changes of ``days`` concern, if anybody; ``marks`` learns what these days are now."""
         now = {day.events.day: day.fingerprint for day in self._log.days(state.ids, end, days)}
         pairs = {}
         for day in sorted(days):
             mark = now.get(day, np.empty((2, 0), np.uint64))
+            pairs[day] = changed(marks.get(day), mark)
             marks.put(day, mark)
-            pairs[day] = changed(old.get(day), mark)
         since = [day for day, of in pairs.items() if len(of)]
         return Affected.by(np.concatenate(list(pairs.values())), since[0], state.ids) if since else None
 

@@ -1,6 +1,6 @@
 """What a machine remembers of a feature build, to go on from it. All of it can be computed again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.format import open_memmap
 from pyarrow import feather
 
 from pipelines.core.affected import Affected
@@ -23,6 +24,8 @@ LOCK: Final = ".lock"
 MAKING: Final = "making"
 NEVER: Final = np.iinfo(np.int32).max
 _ARRAY: Final = "timeline."
+_ROOMY: Final = ("user_item.counts", "user_item.money", "user_category.counts", "user_category.money")
+"""What is large, may be longer than there are pairs, and is 0 for those to come."""
 _PROFILES: Final = "profiles.arrow"
 _IDS: Final = ("users", "items", "categories")
 
@@ -36,19 +39,12 @@ class Fingerprints:
 
     def put(self, day: int, fingerprint: UInt64) -> None:
         """Remember the fingerprint of ``day``."""
-        path = self._folder / f"{day}.npy"
-        path.unlink(missing_ok=True)  # it may be another state's, too
-        np.save(path, fingerprint)
+        np.save(self._folder / f"{day}.npy", fingerprint)
 
     def get(self, day: int) -> UInt64:
         """The fingerprint of ``day``; without any pair where it isn't known."""
         path = self._folder / f"{day}.npy"
         return np.load(path) if path.exists() else np.empty((2, 0), np.uint64)
-
-    def share(self, others: "Fingerprints") -> None:
-        """Remember those of ``others``, too; the files are in both folders."""
-        for path in others._folder.glob("*.npy"):
-            (self._folder / path.name).hardlink_to(path)
 
 
 @dataclass
@@ -61,6 +57,8 @@ class State:
     """int32 [items]: the day of an item's first event; NEVER where it has none."""
     profiles: pa.Table | None = None
     """What is true of item_profile_v1, as it was written."""
+    files: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The timeline's arrays as they lie in files that may be written to."""
 
     @classmethod
     def new(cls, ids: Ids) -> "State":
@@ -86,7 +84,7 @@ class State:
 
 @contextmanager
 def making(root: Path) -> Iterator[Path]:
-    """Yield a folder for the state of a build in the making. Nothing of it stays unless ``keep`` takes it."""
+    """Yield an empty folder for the state of a build in the making. Nothing of it stays unless ``keep`` takes it."""
     folder = root / CACHE / MAKING
     files.remove(folder)
     folder.mkdir(parents=True)
@@ -96,8 +94,26 @@ def making(root: Path) -> Iterator[Path]:
         files.remove(folder)
 
 
+def take(root: Path, build: str) -> State | None:
+    """Make the state of ``build``, if this machine has it, the one in the making.
+
+    The large arrays are changed in their files: a day costs what it changes, but who is killed has no state any more.
+    """
+    folder = root / CACHE / MAKING
+    if not (root / CACHE / build).exists():
+        return None
+    files.remove(folder)
+    (root / CACHE / build).rename(folder)
+    columns = [feather.read_table(folder / f"{name}.arrow", memory_map=False)["id"] for name in _IDS]
+    ids = Ids(*(Codes(column.combine_chunks()) for column in columns))
+    arrays = {path.stem.removeprefix(_ARRAY): np.load(path, mmap_mode="r+") for path in folder.glob(f"{_ARRAY}*.npy")}
+    timeline = Timeline.restore(arrays, ids.users, ids.items, ids.categories)
+    profiles = feather.read_table(folder / _PROFILES, memory_map=False)
+    return State(ids, timeline, np.load(folder / "first_day.npy"), profiles, arrays)
+
+
 def keep(root: Path, state: State, build: str) -> None:
-    """Write ``state`` and what is in the folder in the making as the state of ``build``."""
+    """Write ``state`` into the folder in the making, which becomes the state of ``build``."""
     folder = root / CACHE / MAKING
     for name in _IDS:
         codes: Codes = getattr(state.ids, name)
@@ -106,7 +122,8 @@ def keep(root: Path, state: State, build: str) -> None:
     if state.profiles is not None:
         feather.write_feather(state.profiles, folder / _PROFILES, compression="uncompressed")
     for name, array in state.timeline.arrays().items():
-        np.save(folder / f"{_ARRAY}{name}.npy", array)
+        if not _lies_in(array, state.files.get(name)):
+            _save(folder / f"{_ARRAY}{name}.npy", array, roomy=name in _ROOMY)
     files.remove(root / CACHE / build)
     folder.rename(root / CACHE / build)
 
@@ -118,21 +135,17 @@ def forget_others(root: Path, build: str) -> None:
             files.remove(folder)
 
 
-def load(root: Path, build: str) -> State | None:
-    """The state of ``build``, if this machine has it; its arrays are read as they are needed."""
-    folder = root / CACHE / build
-    if not folder.exists():
-        return None
-    codes = [feather.read_table(folder / f"{name}.arrow", memory_map=True)["id"] for name in _IDS]
-    ids = Ids(*(Codes(column.combine_chunks()) for column in codes))
-    arrays = {
-        path.stem.removeprefix(_ARRAY): np.load(path, mmap_mode="c")  # written to in memory only
-        for path in folder.glob(f"{_ARRAY}*.npy")
-    }
-    timeline = Timeline.restore(arrays, ids.users, ids.items, ids.categories)
-    return State(ids, timeline, np.load(folder / "first_day.npy"), feather.read_table(folder / _PROFILES))
+def _lies_in(array: np.ndarray, file: np.ndarray | None) -> bool:
+    """Whether ``array`` is the content of ``file`` itself, which may have room behind it."""
+    if file is None or array.shape[1:] != file.shape[1:] or not array.size:
+        return False
+    return array.ctypes.data == file.ctypes.data and len(array) <= len(file)
 
 
-def fingerprints(root: Path, build: str) -> Fingerprints:
-    """The days of ``build``'s state."""
-    return Fingerprints(root / CACHE / build / "days")
+def _save(path: Path, array: np.ndarray, roomy: bool) -> None:
+    """Write an array beside the old file, which may still be in use; a ``roomy`` one with zeros to grow into."""
+    temporary = path.with_suffix(".tmp")
+    places = 2 * len(array) + 1024 if roomy else len(array)
+    file = open_memmap(temporary, mode="w+", dtype=array.dtype, shape=(places, *array.shape[1:]))
+    file[: len(array)] = array
+    temporary.replace(path)
