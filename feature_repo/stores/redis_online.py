@@ -128,7 +128,9 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
             until: a row that is newer stays (it was pushed since). Without it every row goes.
         """
         client = self._get_client(config.online_store)
-        wanted = pa.chunked_array([redis_keys(config, view, part) for part in _columns(entities)], pa.binary())
+        wanted = pa.chunked_array(
+            [redis_keys(config, view, part) for part in _columns(entities, view.join_keys)], pa.binary()
+        )
         deleted = 0
         for found in self._stored(config, view):
             gone = found.filter(pc.invert(pc.is_in(found, value_set=wanted)))
@@ -141,7 +143,7 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
 
     def _stored(self, config: RepoConfig, view: FeatureView) -> Iterator[pa.Array]:
         """The Redis keys of all entities of the view's kind, some at a time; one may come twice."""
-        prefix, project, n = key_prefix(config, view), config.project.encode(), len(view.join_keys)
+        prefix, project, n = key_prefix(config, sorted(view.join_keys)), config.project.encode(), len(view.join_keys)
         pattern = re.sub(rb"([*?\[\]\\^])", rb"\\\1", prefix) + b"*"
         scanned = self._get_client(config.online_store).scan_iter(pattern, count=ROWS_AT_ONCE)
         while some := list(islice(scanned, ROWS_AT_ONCE)):
@@ -153,6 +155,6 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, ROWS_AT_ONCE)
 
 
-def _columns(table: pa.Table) -> Iterator[dict[str, pa.Array]]:
-    """The columns of each of the table's batches."""
-    return (dict(zip(table.column_names, batch.columns, strict=True)) for batch in table.to_batches())
+def _columns(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, pa.Array]]:
+    """The columns ``names`` of each of the table's batches."""
+    return ({name: batch[name] for name in names} for batch in table.to_batches())

@@ -50,6 +50,7 @@ class _Group:
     places: Column  # row -> place in ``keys``
     fields: dict[bytes, int] = field(default_factory=dict)
     columns: list[Held] = field(default_factory=list)  # in the order of ``fields``
+    asked: list[Any] = field(default_factory=list)  # kept, for they are told apart by their identity
 
     def commands(self) -> pa.Array:
         head = b"*%d\r\n" % (2 + len(self.fields)) + bulk(b"HMGET")
@@ -88,16 +89,19 @@ def read_columns(client: Redis | RedisCluster, config: RepoConfig, reads: Sequen
 
 def _group(groups: dict[Any, _Group], config: RepoConfig, read: Read) -> _Group:
     """The group of the entities that ``read`` asks for; the same one for the same keys."""
-    if missing := set(read.view.join_keys) - read.keys.keys():
-        raise ValueError(f"{read.view.name}: the read has no values for the keys {sorted(missing)}")
+    names = sorted(read.view.join_keys)
+    if missing := [name for name in names if name not in read.keys]:
+        raise ValueError(f"{read.view.name}: the read has no values for the keys {missing}")
     if unknown := set(read.features) - {feature.name for feature in read.view.features}:
         raise ValueError(f"{read.view.name}: has no features {sorted(unknown)}")
-    asked = tuple((name, id(read.keys[name])) for name in sorted(read.view.join_keys))
+    columns = {name: read.keys[name] for name in names}
+    asked = tuple((name, id(column)) for name, column in columns.items())
     if asked not in groups:
-        keys = redis_keys(config, read.view, {name: pa.array(read.keys[name]) for name in read.view.join_keys})
+        keys = redis_keys(config, read.view, {name: pa.array(column) for name, column in columns.items()})
         once = keys.dictionary_encode()
         group = _Group(once.dictionary, once.indices.to_numpy())
-        groups[asked] = groups.setdefault(tuple(keys.to_pylist()), group)
+        groups[asked] = groups.setdefault(tuple(map(bytes, keys.buffers()[1:])), group)
+        groups[asked].asked.append(columns)
     return groups[asked]
 
 

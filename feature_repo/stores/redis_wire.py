@@ -4,7 +4,7 @@ A hash for each entity (key: serialized entity key + project), in it a field for
 ``view:feature``) with the serialized ``Value``, and ``_ts:view`` with the row's serialized ``Timestamp``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,19 +41,20 @@ def stamp_field(config: RepoConfig, view: FeatureView) -> bytes:
 
 
 def redis_keys(config: RepoConfig, view: FeatureView, columns: Mapping[str, pa.Array]) -> pa.Array:
-    """The Redis key of each row, from the columns of the view's join keys.
+    """The Redis key of each row, from the columns of the view's join keys, which are all of ``columns``.
 
     Raises:
         ValueError: a row has no value for a key, or one that isn't of the key's type.
     """
     types = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-    parts = [_key_values(view.name, name, types[name], columns[name]) for name in sorted(view.join_keys)]
-    return joined(key_prefix(config, view), *parts, config.project.encode())
+    names = sorted(columns)
+    parts = [_key_values(view.name, name, types[name], columns[name]) for name in names]
+    return joined(key_prefix(config, names), *parts, config.project.encode())
 
 
-def key_prefix(config: RepoConfig, view: FeatureView) -> bytes:
-    """What the keys of all the view's entities begin with."""
-    return serialize_entity_key_prefix(sorted(view.join_keys), config.entity_key_serialization_version)
+def key_prefix(config: RepoConfig, join_keys: Sequence[str]) -> bytes:
+    """What the keys of all entities with ``join_keys`` (sorted) begin with."""
+    return serialize_entity_key_prefix(list(join_keys), config.entity_key_serialization_version)
 
 
 def is_key_of(key: bytes, prefix: bytes, n_values: int, project: bytes) -> bool:
