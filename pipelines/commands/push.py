@@ -72,6 +72,7 @@ def _changes(before: Row, after: Row) -> list[str]:
     lines = []
     for user in sorted({place[1] for place in after}):
         own = [place for place in changed[user] if VIEWS[place[0]].keys == (Col.USER_ID,)]
+        own.sort(key=lambda place: not after[place])  # zeros of somebody new say least
         told = "; ".join(f"{place[-1]} {_text(before[place])} -> {_text(after[place])}" for place in own[:SHOWN])
         more = f"; and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
         lines.append(f"{user}: {len(changed[user])} values changed" + (f": {told}{more}" if told else ""))
