@@ -1,6 +1,6 @@
 """``make bench``: run the measurements and print them; ``python -m tests.benchmarks historical serving`` runs some.
 
-``lake-10m`` and ``lake-100m`` run only when they are named.
+``lake-10m``, ``lake-100m`` and ``features-10m`` run only when they are named.
 """
 
 import os
@@ -10,17 +10,22 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.settings import Settings
-from tests.benchmarks import feast_historical, feast_online, lake, pipeline, serving
+from tests.benchmarks import feast_historical, feast_online, features, lake, pipeline, serving
 from tests.conftest import pipelines
 
 SUITES = {
     "lake": partial(lake.run, events=1_000_000),
+    "features": partial(features.run, events=1_000_000),
     "historical": feast_historical.run,
     "online": feast_online.run,
     "pipeline": pipeline.run,
     "serving": serving.run,
 }
-LARGE = {"lake-10m": partial(lake.run, events=10_000_000), "lake-100m": partial(lake.run, events=100_000_000)}
+LARGE = {
+    "lake-10m": partial(lake.run, events=10_000_000),
+    "lake-100m": partial(lake.run, events=100_000_000),
+    "features-10m": partial(features.run, events=10_000_000),
+}
 
 
 def main(names: list[str]) -> None:
