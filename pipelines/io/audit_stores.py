@@ -10,13 +10,13 @@ import pyarrow as pa
 from feast import FeatureStore
 from psycopg import Connection
 
-from feature_repo.stores.redis_read import Read
 from pipelines.core.audit import Pair
 from pipelines.core.brute_force import Values
 from pipelines.core.columns import UTC_US, Col
 from pipelines.core.errors import ServiceError
 from pipelines.core.feature_views import VIEWS
 from pipelines.io import feature_rows
+from pipelines.io.online_features import Read
 
 AT_ONCE: Final = 2_000
 """Rows in one read: few enough to show how far it is."""

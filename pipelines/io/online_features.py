@@ -27,7 +27,7 @@ USER_CATEGORY: Final = (Col.CATEGORY, Col.USER_ID)
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """What is asked of one view, as the online store's ``read_columns`` takes it."""
 
     view: FeatureView
@@ -124,7 +124,7 @@ class OnlineFeatures:
         parts = []
         for start in range(0, max(len(item_ids), 1), CHUNK):
             keys = {Col.ITEM_ID: list(item_ids[start : start + CHUNK])}
-            reads = [_Read(view, keys, names) for view, names in features]
+            reads = [Read(view, keys, names) for view, names in features]
             parts.append(_named(reads, self._read(reads))[0])
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -132,10 +132,10 @@ class OnlineFeatures:
         reads = self._reads(keys, rows)
         return _named(reads, self._read(reads))[0]
 
-    def _reads(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> list[_Read]:
-        return [_Read(view, rows, names) for view, names in self._features.get(keys, [])]
+    def _reads(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> list[Read]:
+        return [Read(view, rows, names) for view, names in self._features.get(keys, [])]
 
-    def _read(self, reads: Sequence[_Read]) -> list[Any]:
+    def _read(self, reads: Sequence[Read]) -> list[Any]:
         with answered():
             return list(self._online.read_columns(self._store.config, reads)) if reads else []
 
@@ -157,7 +157,7 @@ def _is_array(dtype: Any) -> bool:
     return isinstance(dtype, Array)
 
 
-def _named(reads: Sequence[_Read], answers: Sequence[Any]) -> tuple[dict[str, Column], dict[str, Column]]:
+def _named(reads: Sequence[Read], answers: Sequence[Any]) -> tuple[dict[str, Column], dict[str, Column]]:
     """(full feature name -> values, view -> stamps)."""
     both = list(zip(reads, answers, strict=True))
     values = {f"{read.view.name}__{name}": answer.values[name] for read, answer in both for name in read.features}
