@@ -30,6 +30,8 @@ from tests.feature_data import (
     random_taken_back,
 )
 
+pytestmark = pytest.mark.slow  # many builds
+
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 ITEMS = [product(f"i{n}", n * 3.5) for n in range(6)]  # one without events
@@ -104,10 +106,9 @@ def recent(root: Path) -> pa.Table:
     return pq.read_table(root / "data/features/recent_days.parquet")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_day_after_day_gives_the_files_of_a_full_build(tmp_path: Path, seed: int) -> None:
-    log = shop(seed)
-    taken = random_taken_back(seed, log)
+def test_day_after_day_gives_the_files_of_a_full_build(tmp_path: Path) -> None:
+    log = shop(1)
+    taken = random_taken_back(1, log)
     prepare(tmp_path, log, taken)
     for number in [*range(1, 14), 20, 21, 60, 90]:  # until = that midnight
         try:
@@ -204,52 +205,68 @@ def test_withdrawn_day_leaves_what_was_true_before_it(tmp_path: Path) -> None:
     assert_true(tmp_path, tmp_path, ONE)
 
 
+LOG = shop(3)
+TAKEN = random_taken_back(3, LOG)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build of LOG and TAKEN, which tests copy."""
+    root = tmp_path_factory.mktemp("first")
+    prepare(root, LOG, TAKEN)
+    build(root, NOW)
+    return root
+
+
 def changed_logs() -> dict[str, Any]:
-    """Name -> (log and cancellations before, the same after)."""
-    log = shop(3)
-    taken = random_taken_back(3, log)
-    old, new = shop(4, 12), [event("new", "i9", "purchase", n, category="c") for n in (5.5, 30.5)]
-    third = [e for e in log if not 10 <= (e["timestamp"] - day(0)).days < 13]
-    bought = [e for e in third if e["event_type"] == "purchase"]
-    robot = [e | {"is_bot": e["user_id"] == "u2" and e["timestamp"] < day(20)} for e in log]
-    moved = [e | {"price": 1.0, "category": "z"} if e["timestamp"] < day(9) else e for e in log]
-    shuffled = [e | {"timestamp": e["timestamp"].replace(second=0, microsecond=0)} for e in log]
+    """Name -> log and cancellations, after LOG and TAKEN."""
+    new = [event("new", "i9", "purchase", n, category="c") for n in (5.5, 30.5)]
+    early = event("u0", "i0", "view", -20.5)
+    less = [e for e in LOG if not 10 <= (e["timestamp"] - day(0)).days < 13]
+    bought = [e for e in less if e["event_type"] == "purchase"]
+    gone = [e for e in LOG if e["user_id"] != "u1" and e["item_id"] != "i1"]
+    robot = [e | {"is_bot": e["user_id"] == "u2" and e["timestamp"] < day(20)} for e in LOG]
+    moved = [e | {"price": 1.0, "category": "z"} if e["timestamp"] < day(9) else e for e in LOG]
     return {
-        "late events": ((log, taken), ([*log, *old], taken)),
-        "a new user and a new item": ((log, taken), ([*log, *new], taken)),
-        "before the first day": ((log, taken), ([*log, event("u0", "i0", "view", -20.5)], taken)),
-        "withdrawn days": ((log, []), (third, random_taken_back(1, bought))),
-        "a withdrawn user": ((log, []), ([e for e in log if e["user_id"] != "u1"], [])),
-        "a withdrawn item": ((log, []), ([e for e in log if e["item_id"] != "i1"], [])),
-        "other cancellations": ((log, taken), (log, random_taken_back(7, log))),
-        "no cancellations": ((log, taken), (log, [])),
-        "repaired values": ((log, taken), (moved, [])),
-        "other bots": ((log, []), (robot, [])),
-        "the order within a moment": ((shuffled, []), ([e | {"event_id": e["event_id"][::-1]} for e in shuffled], [])),
-        "the end": ((log, []), ([e for e in log if e["timestamp"] < day(33)], [])),
-        "more at both ends": (([e for e in log if day(5) < e["timestamp"] < day(33)], []), (log, taken)),
-    }  # fmt: skip
+        "late events of old and new users": ([*LOG, *shop(4, 12), *new], TAKEN),
+        "before the first day": ([*LOG, early], TAKEN),
+        "withdrawn days": (less, random_taken_back(1, bought)),
+        "a withdrawn user and item": (gone, []),
+        "other cancellations": (LOG, random_taken_back(7, LOG)),
+        "repaired values": (moved, []),
+        "other bots": (robot, []),
+        "the end": ([e for e in LOG if e["timestamp"] < day(33)], []),
+    }
 
 
 @pytest.mark.parametrize("name", changed_logs())
-def test_changed_log_says_what_a_full_build_says(tmp_path: Path, name: str) -> None:
-    before, after = changed_logs()[name]
-    prepare(tmp_path, *before)
-    build(tmp_path, NOW)
+def test_changed_log_says_what_a_full_build_says(tmp_path: Path, first: Path, name: str) -> None:
+    shutil.copytree(first / "data", tmp_path / "data")
     there = contents(tmp_path)
-    prepare(tmp_path, *after)
+    prepare(tmp_path, *changed_logs()[name])
     assert not build(tmp_path, LATER).whole
     now = contents(tmp_path)
     assert {name: now[name] for name in there} == there
-    assert_true(tmp_path, tmp_path, *after)
+    assert_true(tmp_path, tmp_path, *changed_logs()[name])
 
 
-def test_corrections_of_corrections_say_what_a_full_build_says(tmp_path: Path) -> None:
-    log, more = shop(5), shop(6, 20)
-    for number, events in enumerate([log, log + more, log, log + more[:10], log[30:], log]):
+def test_other_order_within_a_moment_says_what_a_full_build_says(tmp_path: Path) -> None:
+    log = [e | {"timestamp": midnight(e["timestamp"])} for e in shop(3, 60, 20)]
+    other = [e | {"event_id": e["event_id"][::-1]} for e in log]
+    prepare(tmp_path, log)
+    build(tmp_path, NOW)
+    prepare(tmp_path, other)
+    assert build(tmp_path, LATER).rows
+    assert_true(tmp_path, tmp_path, other)
+
+
+def test_corrections_of_corrections_say_what_a_full_build_says(tmp_path: Path, first: Path) -> None:
+    shutil.copytree(first / "data", tmp_path / "data")
+    more = shop(6, 20)
+    for number, events in enumerate([LOG + more, LOG, LOG[30:], LOG + more[:10]]):
         prepare(tmp_path, events)
-        build(tmp_path, NOW + timedelta(days=number))
-    assert_true(tmp_path, tmp_path, log)
+        build(tmp_path, LATER + timedelta(days=number))
+    assert_true(tmp_path, tmp_path, LOG + more[:10])
 
 
 def test_late_event_with_new_days_says_what_a_full_build_says(tmp_path: Path) -> None:
@@ -316,9 +333,8 @@ def test_lost_state_is_computed_again_without_writing_rows_that_exist(tmp_path: 
 
 
 @pytest.mark.parametrize("damage", ["format", "views", "text", "file"])
-def test_other_format_or_damage_builds_everything_anew(tmp_path: Path, damage: str) -> None:
-    prepare(tmp_path, shop(1))
-    build(tmp_path, NOW)
+def test_other_format_or_damage_builds_everything_anew(tmp_path: Path, first: Path, damage: str) -> None:
+    shutil.copytree(first / "data", tmp_path / "data")
     before = contents(tmp_path)
     path = tmp_path / "data/features/manifest.json"
     if damage == "text":
@@ -370,27 +386,37 @@ feature_build.build(Path(sys.argv[1]), datetime.fromisoformat(sys.argv[4]))
 """
 
 
-@pytest.mark.parametrize("at", [("write", 3), ("write", 60), ("state", 0), ("manifest", 0)])
-@pytest.mark.parametrize("first", [True, False])
-def test_killed_build_is_taken_up_by_the_next(tmp_path: Path, at: tuple[str, int], first: bool) -> None:
-    log = shop(9)
-    taken = random_taken_back(9, log)
-    if not first:
-        prepare(tmp_path, [e for e in log if e["timestamp"] < day(30)], taken[:20])
-        build(tmp_path, day(30.5))
-        files.remove(tmp_path.parent / "other")
-        shutil.copytree(tmp_path, tmp_path.parent / "other", symlinks=True)
-    prepare(tmp_path, log, taken)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """The log built whole, and after a build of a part of it; beside it, under ``begun``, that first build."""
+    roots = {}
+    for whole_ in (True, False):
+        root = roots[whole_] = tmp_path_factory.mktemp("undisturbed")
+        if not whole_:
+            prepare(root, [e for e in LOG if e["timestamp"] < day(30)], TAKEN[:20])
+            build(root, day(30.5))
+            shutil.copytree(root / "data", root / "begun")
+        prepare(root, LOG, TAKEN)
+        build(root, LATER)
+    return roots
+
+
+@pytest.mark.parametrize(
+    ("at", "whole_"),
+    [("write 3", True), ("state 0", True), ("write 3", False), ("write 60", False), ("state 0", False),
+     ("manifest 0", False)],
+)  # fmt: skip
+def test_killed_build_is_taken_up_by_the_next(
+    tmp_path: Path, undisturbed: dict[bool, Path], at: str, whole_: bool
+) -> None:
+    if not whole_:
+        shutil.copytree(undisturbed[False] / "begun", tmp_path / "data")
+    prepare(tmp_path, LOG, TAKEN)
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), at[0], str(at[1]), LATER.isoformat()],
+        [sys.executable, "-c", KILLED, str(tmp_path), *at.split(), LATER.isoformat()],
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)}, check=False,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     build(tmp_path, LATER)
-    other = whole(tmp_path, log, taken) if first else tmp_path.parent / "other"
-    if not first:
-        prepare(other, log, taken)
-        build(other, LATER)
-    assert contents(tmp_path) == contents(other)
-    assert feature_files.manifest(tmp_path) == feature_files.manifest(other)
-    assert_true(tmp_path, tmp_path, log, taken)
+    assert contents(tmp_path) == contents(undisturbed[whole_])
+    assert feature_files.manifest(tmp_path) == feature_files.manifest(undisturbed[whole_])
