@@ -72,7 +72,13 @@ class Timeline:
         return DayStep(self._state, events, taken_back).run(self._kinds, made=ITEM in self._kinds)
 
     def advance(self, day: int) -> Iterator[dict[str, pa.Table]]:
-        """Step over empty days until ``day`` is the next one; the rows of each midnight until nothing changes more."""
+        """Step over empty days until ``day`` is the next one; the rows of each midnight until nothing changes more.
+
+        Raises:
+            ValueError: ``day`` is over.
+        """
+        if self.day is not None and self.day > day:
+            raise ValueError(f"day {day} is over: {self.day} comes next")
         while self._state.days and self.day is not None and self.day < day:
             yield self.step(DayEvents.empty(self.day), TakenBack.empty(self.day))
         self._state.day = day

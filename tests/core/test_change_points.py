@@ -171,6 +171,11 @@ def test_a_pair_seen_again_in_a_window_is_one_until_the_last_event_leaves() -> N
     assert (rows[1], rows[8], rows[13], rows[14]) == ([1, 1], [2, 2], [1, 2], [0, 2])
 
 
+def test_a_pair_whose_last_event_was_at_the_windows_first_moment_is_still_the_same() -> None:
+    events = [event("u", "i", "view", 3), event("u", "i", "view", 10)]
+    assert (11, 1) in values("user_activity_v2", events, [], "distinct_items_7d")
+
+
 @pytest.mark.parametrize("view", ACTIVITY)
 def test_values_change_at_no_other_midnight(view: str) -> None:
     events, taken = log(7, n=40)
@@ -225,6 +230,21 @@ def test_adopting_what_late_events_touch_equals_having_known_them(seed: int) -> 
     assert rest == timelines.run(right, timelines.days(right, after, taken_after, start=40))
 
 
+def test_a_pair_of_which_all_is_withdrawn_begins_anew() -> None:
+    withdrawn, again = event("u", "i", "view", 0.5, category="hats"), event("u", "i", "click", 41.5, category="hats")
+    other = event("u", "j", "view", 1.5)
+    known, right = timelines.new(), timelines.new()
+    for step in timelines.days(known, [withdrawn, other], end=40):
+        known.step(*step)
+    some = Timeline(known.users, known.items, known.categories)
+    for timeline in (some, right):
+        for step in timelines.days(timeline, [other], end=40):
+            timeline.step(*step)
+    known.adopt(some, codes_of(known.users, {"u"}), codes_of(known.items, {"i"}))
+    found, true = (timelines.run(t, timelines.days(t, [again], start=40, end=45)) for t in (known, right))
+    assert found == true
+
+
 def touched(rows: list[Event], users: set[str], items: set[str]) -> list[Event]:
     return [e for e in rows if e["user_id"] in users or e["item_id"] in items]
 
@@ -249,6 +269,21 @@ def test_a_timeline_of_published_rows_goes_on_like_the_whole(until: int) -> None
     found = timelines.run(few, timelines.days(few, mine, back, start=until))
     assert set(found) == set(USER_VIEWS)
     assert found == {view: of_users(after[view], users) for view in USER_VIEWS}
+
+
+def test_the_sum_of_prices_comes_back_whole_from_its_mean() -> None:
+    """The mean of 7 prices that add up to 61 cents, times 7, is less than 61."""
+    prices = [0.09] * 6 + [0.07]
+    assert int(61 / 7 * 7) == 60
+    events = [event("u", "i", "view", 0.1 + place / 10, price=price) for place, price in enumerate(prices)]
+    whole = timelines.new()
+    before = timelines.run(whole, timelines.days(whole, events, end=1))
+    few = Timeline.of_rows(
+        {view: before[view] for view in USER_VIEWS}, whole.recent_days().cast(RECENT_DAYS), FIRST + 1
+    )
+    later = [event("u", "i", "view", 1.5, price=0.01)]
+    found = timelines.run(few, timelines.days(few, later, start=1, end=2))
+    assert found["user_activity_v2"]["mean_price_all"].to_pylist() == [62 / 8]
 
 
 USER_VIEWS = ("user_activity_v2", "user_item_activity_v2", "user_category_activity_v1", "user_recent_items_v1")
@@ -292,7 +327,16 @@ def test_recent_days_are_net_and_end_after_thirty() -> None:
     assert len(timeline.recent_days()) == 2
 
 
-@pytest.mark.parametrize("cut", [10, 25, 40])
+def test_recent_days_have_one_row_for_each_category_of_a_pair() -> None:
+    events = [event("u", "i", "view", 0.1 + place / 10, category=c) for place, c in enumerate(["a", "b", "a"])]
+    timeline = timelines.new()
+    for step in timelines.days(timeline, events, end=1):
+        timeline.step(*step)
+    rows = timeline.recent_days().cast(RECENT_DAYS).to_pylist()
+    assert sorted((row["category"], row["views"]) for row in rows) == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize("cut", [10, 40])
 def test_changing_the_future_leaves_the_past_equal(cut: int) -> None:
     events, taken = log(2)
     other_events = [e for e in events if e["timestamp"] < day(cut)]
@@ -318,6 +362,8 @@ def test_days_must_follow_on_each_other() -> None:
     timeline.step(DayEvents.empty(5), TakenBack.empty(5))
     with pytest.raises(ValueError, match="day 6 comes next"):
         timeline.step(DayEvents.empty(7), TakenBack.empty(7))
+    with pytest.raises(ValueError, match="day 5 is over"):
+        list(timeline.advance(5))
 
 
 def test_what_was_never_bought_cannot_be_taken_back() -> None:
