@@ -38,7 +38,7 @@ def session(config: PostgreSQLConfig, reads: Iterable[str] = ()) -> Iterator["Se
     """
     with _as_psycopg_errors(), dbapi.connect(_conninfo(config)) as connection:
         postgres = Session(connection)
-        if tables := [name for name in reads if not name.startswith("(")]:
+        if tables := sorted({name for name in reads if not name.startswith("(")}):
             postgres.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
         yield postgres
         connection.commit()

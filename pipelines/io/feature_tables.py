@@ -64,10 +64,10 @@ def _publish(connection: Connection, lake: FeatureLake) -> Published:
         added += sum(span.rows for span in spans.values())
     recent = _load_recent_days(connection, lake.folder, load)
     retired = sorted(set(publications.tables(connection)) - lake.views.keys())
-    for table in [*whole, *recent]:  # last: from here on readers wait for the end of the transaction
-        _swap(connection, table)
+    # last: from here on readers wait for the end of the transaction. By name: so the offline store locks what it reads
+    for table in sorted([*whole, *recent, *retired]):
+        (_drop if table in retired else _swap)(connection, table)
     for table in retired:
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(SCHEMA, table)))
         publications.forget_files(connection, table)
     if added or whole or recent or retired or publications.as_of(connection) != lake.until:
         publications.note(connection, load, lake.until, sorted(lake.views), whole)
@@ -100,7 +100,7 @@ def _load_whole(connection: Connection, folder: Path, view: str, listed: Mapping
     """
     spans: dict[str, Span] = {}
     stamp, created = Col.EVENT_TIMESTAMP, Col.CREATED_TIMESTAMP
-    _create(connection, view, VIEWS[view].schema, _batches(folder, view, listed, spans))
+    _create(connection, view, _required(view), _batches(folder, view, listed, spans))
     _index(connection, view, [*VIEWS[view].keys, f"{stamp} DESC", f"{created} DESC"])
     connection.execute(
         sql.SQL("CREATE INDEX {} ON {} USING brin ({}, {}) WITH (pages_per_range = 16, autosummarize = on)").format(
@@ -108,6 +108,12 @@ def _load_whole(connection: Connection, folder: Path, view: str, listed: Mapping
         )
     )
     return spans
+
+
+def _required(view: str) -> pa.Schema:
+    """The columns of the view's table: without null in keys and times, the join can follow the index alone."""
+    needed = (*VIEWS[view].keys, Col.EVENT_TIMESTAMP, Col.CREATED_TIMESTAMP)
+    return pa.schema([field.with_nullable(field.name not in needed) for field in VIEWS[view].schema])
 
 
 def _batches(
@@ -174,9 +180,13 @@ def _swap(connection: Connection, table: str) -> None:
     indexes = connection.execute(
         "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = %s", [SCHEMA, f"{table}__new"]
     ).fetchall()
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(SCHEMA, table)))
+    _drop(connection, table)
     for kind, name in (("TABLE", f"{table}__new"), *(("INDEX", str(index)) for (index,) in indexes)):
         plain = sql.Identifier(name.replace("__new", ""))
         connection.execute(
             sql.SQL("ALTER {} {} RENAME TO {}").format(sql.SQL(kind), sql.Identifier(SCHEMA, name), plain)
         )
+
+
+def _drop(connection: Connection, table: str) -> None:
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(SCHEMA, table)))

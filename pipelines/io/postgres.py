@@ -101,9 +101,12 @@ def _holder(connection: Connection, name: str) -> str:
 
 
 def create_table(connection: Connection, table: sql.Composable, schema: pa.Schema) -> None:
-    """Create a table with the columns of ``schema``."""
+    """Create a table with the columns of ``schema``; those that can't be null are so in the table."""
     columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(field.name), sql.SQL(TYPES[field.type])) for field in schema
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(field.name), sql.SQL(TYPES[field.type]), sql.SQL("" if field.nullable else " NOT NULL")
+        )
+        for field in schema
     )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
 
