@@ -8,8 +8,8 @@ counts only beside the purchase. A pair of user and item is within a window whil
 
 A day costs what happened on it and on the days that leave windows then, however long the history is.
 
-Memory: 96 bytes for each pair of user and item that ever was, 108 for each user and category, 360 a user, 270 an item,
-and about 100 for each pair with events on each of the last 30 days; up to half as many again to grow into.
+Memory: 100 bytes for each pair of user and item that ever was, 110 for each user and category, 270 a user, 150 an item
+and about 100 for each pair with events on each of the last 30 days; at most as much again to grow into.
 Users are independent of each other, and sums and distinct users of items add up over them: a log that is too long for
 one machine can be cut by users, with the rows of items added up afterwards.
 """

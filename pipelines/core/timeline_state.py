@@ -56,14 +56,15 @@ class State:
         self.recent = room(self.recent, self.entities.count(USER), fill=NONE)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The state without the codes: views where that is possible."""
+        """The state without the codes: views where that is possible, with some room for entities to come."""
         self.grow()
-        count = self.entities.count
+        with_room = {kind: _with_room(self.entities.count(kind)) for kind in self.sums}
         found: dict[str, np.ndarray] = {"day": np.array([] if self.day is None else [self.day], np.int64)}
-        found |= {f"{k}.{name}": getattr(s, name)[: count(k)] for k, s in self.sums.items() for name in _SUMS}
-        found |= {f"{k}.distinct": self.distinct[k][: count(k)] for k in WHOLES}
-        found |= {f"{k}.last_purchase": self.last_purchase[k][: count(k)] for k in WHOLES}
-        found["recent"] = self.recent[: count(USER)]
+        for kind, sums in self.sums.items():
+            found |= {f"{kind}.{name}": getattr(sums, name)[: with_room[kind]] for name in _SUMS}
+        found |= {f"{kind}.distinct": self.distinct[kind][: with_room[kind]] for kind in WHOLES}
+        found |= {f"{kind}.last_purchase": self.last_purchase[kind][: with_room[kind]] for kind in WHOLES}
+        found["recent"] = self.recent[: with_room[USER]]
         for kind, index in zip(_PAIRS, (self.entities.pairs, self.entities.user_categories), strict=True):
             found |= {f"{kind}.keys": index.keys, f"{kind}.slots": index.slots}
         return found | self._days() | {f"taken.{f.name}": getattr(self.taken, f.name) for f in fields(TakenBack)[1:]}
@@ -89,6 +90,11 @@ class State:
         day = np.repeat(np.fromiter(self.days, np.int64, len(self.days)), [len(sums) for sums in self.days.values()])
         rows = joined([DaySums.empty(), *self.days.values()])
         return {"days.day": day} | {f"days.{name}": getattr(rows, name) for name in DaySums.COLUMNS}
+
+
+def _with_room(entities: int) -> int:
+    """So many that a few more days fit without a copy of all that is known."""
+    return entities + entities // 16
 
 
 def _split(arrays: Mapping[str, np.ndarray]) -> dict[int, DaySums]:
