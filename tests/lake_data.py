@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.context import Context
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA
+from pipelines.io import exploring
 from pipelines.io.files import write_json
 from pipelines.settings import Settings
 from pipelines.stages import features, prepare, publish
@@ -52,7 +53,7 @@ def built(
     """Run `prepare`, `features` and `publish` on such a log in the settings' root."""
     validated(settings.root, events, cancellations, products)
     context = Context(argparse.Namespace(), settings)
-    with patch.object(prepare.exploring, "draw"):  # nobody looks at the plots
+    with patch.object(exploring, "draw"):  # nobody looks at the plots
         prepare.run(context)
     features.run(context)
     publish.run(context)
