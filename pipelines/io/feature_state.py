@@ -100,7 +100,7 @@ def take(root: Path, build: str) -> State | None:
     The large arrays are changed in their files: a day costs what it changes, but who is killed has no state any more.
     """
     folder = root / CACHE / MAKING
-    if not (root / CACHE / build).exists():
+    if not _is_of_this_code(root / CACHE / build):
         return None
     files.remove(folder)
     (root / CACHE / build).rename(folder)
@@ -110,6 +110,20 @@ def take(root: Path, build: str) -> State | None:
     timeline = Timeline.restore(arrays, ids.users, ids.items, ids.categories)
     profiles = feather.read_table(folder / _PROFILES, memory_map=False)
     return State(ids, timeline, np.load(folder / "first_day.npy"), profiles, arrays)
+
+
+def _is_of_this_code(folder: Path) -> bool:
+    """Whether ``folder`` holds a state whose arrays are laid out as this code lays them out."""
+    expected = Timeline(Codes(), Codes(), Codes()).arrays()
+    paths = {name: folder / f"{_ARRAY}{name}.npy" for name in expected}
+    return all(path.exists() and _alike(expected[name], np.load(path, mmap_mode="r")) for name, path in paths.items())
+
+
+def _alike(empty: np.ndarray, stored: np.ndarray) -> bool:
+    """Whether ``stored`` is what ``empty`` becomes: an axis of length 0 grows, the others of a matrix don't."""
+    if empty.dtype != stored.dtype or empty.ndim != stored.ndim:
+        return False
+    return empty.ndim == 1 or all(e in (0, s) for e, s in zip(empty.shape, stored.shape, strict=True))
 
 
 def keep(root: Path, state: State, build: str) -> None:

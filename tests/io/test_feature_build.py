@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -330,6 +331,17 @@ def test_lost_state_is_computed_again_without_writing_rows_that_exist(tmp_path: 
     prepare(tmp_path, [*after, event("u1", "i2", "view", 41.5)], taken)
     build(tmp_path, LATER)  # from the state that was computed again
     assert_true(tmp_path, tmp_path, [*after, event("u1", "i2", "view", 41.5)], taken)
+
+
+def test_state_of_other_code_is_computed_again(tmp_path: Path) -> None:
+    log = shop(8)
+    prepare(tmp_path, [e for e in log if e["timestamp"] < day(30)])
+    build(tmp_path, day(30.5))
+    (counts,) = (tmp_path / feature_state.CACHE).glob("*/timeline.user.counts.npy")
+    np.save(counts, np.load(counts).transpose(0, 2, 1))
+    prepare(tmp_path, log)
+    build(tmp_path, LATER)
+    assert_true(tmp_path, tmp_path, log)
 
 
 @pytest.mark.parametrize("damage", ["format", "views", "text", "file"])
