@@ -11,7 +11,7 @@ from pipelines.context import Context
 from pipelines.core.contradictions import contradictions
 from pipelines.core.errors import InputError
 from pipelines.core.published import Declared, Meanings, Published, obstacles, readers, retire, with_new
-from pipelines.io import published_views, view_meanings
+from pipelines.io import published_views
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,14 @@ def run(context: Context) -> None:
 def _declared_and_meant(repo: Path) -> tuple[Declared, Meanings]:
     """Both at once: one costs the import of Feast, the other the reference log."""
     with ProcessPoolExecutor(1) as pool:
-        meant = pool.submit(view_meanings.meanings)
+        meant = pool.submit(_meanings)
         return published_views.declared(repo), meant.result()
+
+
+def _meanings() -> Meanings:
+    from pipelines.io import view_meanings  # its imports are for the other process
+
+    return view_meanings.meanings()
 
 
 def _check(published: Published, declared: Declared, meanings: Meanings) -> None:
