@@ -83,7 +83,7 @@ ui: up  ## start the web pages of MLflow, Feast and Prefect
 	@$(RUN) ui
 
 test: venv  ## all tests
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: venv  ## the tests that need no server and take under a minute together
 	@$(VENV)/bin/python -m pytest --numprocesses 2 -m "not slow and not services"

@@ -16,6 +16,9 @@ from pipelines.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+REDIS_DATABASE = 15 - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""One for each process that runs tests: the environment may name one server for all of them."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take byte code and interactive back ends out of the way of every process that a test starts."""
@@ -45,7 +48,7 @@ def settings(servers: Settings, tmp_path: Path) -> Iterator[Settings]:
     name = f"test_{uuid4().hex[:12]}"
     with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    redis_url = servers.redis.rsplit("/", 1)[0] + "/15"
+    redis_url = f"{servers.redis.rsplit('/', 1)[0]}/{REDIS_DATABASE}"
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
     mlflow = f"sqlite:///{tmp_path}/data/services/mlflow/mlflow.db"
