@@ -4,7 +4,6 @@ The log is random, over a year: users and items of very different activity, sess
 """
 
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -58,7 +57,6 @@ def build_twice(root: Path) -> None:
         feature_build.build(root, now)
         seconds.append(time.perf_counter() - started)
     files.write_json(root / "seconds.json", seconds)
-    print(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def write_log(root: Path, events: int) -> None:
