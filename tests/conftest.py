@@ -12,7 +12,7 @@ import pytest
 import redis
 from psycopg import sql
 
-from pipelines.settings import Settings
+from pipelines.settings import VARIABLES, Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "servers" in getattr(item, "fixturenames", ()):
             item.add_marker("services")
+
+
+SERVERS = {*VARIABLES.values(), "FEAST_REDIS"}
+BEFORE = {name: os.environ[name] for name in SERVERS if name in os.environ}
+
+
+@pytest.fixture(autouse=True)
+def environment() -> None:
+    """The environment of the session: Feast learns of servers from it, and what one test named is gone in the next."""
+    for name in SERVERS - BEFORE.keys():
+        os.environ.pop(name, None)
+    os.environ.update(BEFORE)
 
 
 @pytest.fixture(scope="session")
