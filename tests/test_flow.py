@@ -3,9 +3,11 @@
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,10 +151,11 @@ def test_interrupted_run_ends_its_stage(tmp_path: Path) -> None:
         env=os.environ | NAMED | {"PYTHONPATH": str(CHECKOUT)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     while not (tmp_path / "sleeping").exists():
         assert run.poll() is None
-    run.send_signal(2)
+    run.send_signal(signal.SIGINT)
     assert "pipeline: interrupted" in run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert not alive(int((tmp_path / "sleeping").read_text()))
