@@ -37,7 +37,7 @@ class Output:
 
     def write(self, tables: Iterable[Rows], created: datetime | None = None) -> None:
         """Write ``tables``, each to a file of its own, on all processors; ``created`` is the time of corrections."""
-        for view, part, entry in ordered(self._tasks(tables, created)):
+        for view, part, entry in ordered(self._tasks(tables, created), 2 * len(VIEWS)):  # while the next day is made
             self.files[view][part] = entry
             self.rows += entry["rows"]
 

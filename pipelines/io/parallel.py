@@ -15,17 +15,20 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def ordered(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """Run ``tasks`` in threads and yield their results in order; only a few are taken and kept at a time.
+def ordered(tasks: Iterable[Callable[[], T]], most: int | None = None) -> Iterator[T]:
+    """Run ``tasks`` in threads and yield their results in order; at most ``most`` are taken and kept at a time.
+
+    Without ``most`` it is one more than there are processors.
 
     After an error, or when no more is asked for, tasks that have not begun never do.
     """
     waiting: deque[Future[T]] = deque()
+    most = most or processors() + 1
     pool = ThreadPoolExecutor(processors())
     try:
         for task in tasks:
             waiting.append(pool.submit(task))
-            if len(waiting) > processors() + 1:
+            if len(waiting) > most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
