@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python -m pipelines
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo up down status env simulate connect pipeline train serve apply materialize notebooks schedule ui \
-        test test-fast lint format bench clean
+        test test-fast lint format audit bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,7 @@ pipeline: up  ## run every stage whose inputs changed
 
 train: up  ## assemble, train, evaluate and register, and what they need, where it changed
 	@$(RUN) pipeline register
+	@$(RUN) models
 
 serve: up  ## start the HTTP service and wait until it is ready
 	@$(RUN) serve
@@ -97,6 +98,9 @@ lint: venv  ## ruff, mypy, and published feature views against their records
 format: venv  ## let ruff rewrite what it can
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+
+audit: venv  ## look the pinned packages up among the known vulnerabilities (needs osv.dev)
+	@$(VENV)/bin/python .ci/audit
 
 bench: venv  ## measure against the alternatives, side by side
 	@$(VENV)/bin/python -m tests.benchmarks

@@ -13,6 +13,7 @@ from typing import Final
 
 from pipelines.context import Context
 from pipelines.core.errors import FAILURE, MAY_PASS, RecoMartError, ServiceError
+from pipelines.core.redaction import Redacting
 from pipelines.settings import Settings
 
 COMMANDS: Final = {
@@ -39,7 +40,11 @@ COMMANDS: Final = {
     "materialize": "pipelines.commands.materialize",
     "audit": "pipelines.commands.audit",
     "push": "pipelines.commands.push",
+    "live": "pipelines.commands.live",
     "freshness": "pipelines.commands.freshness",
+    "drift": "pipelines.commands.drift",
+    "benchmark": "pipelines.commands.benchmark",
+    "recommend": "pipelines.commands.recommend",
     "up": "pipelines.commands.up",
     "down": "pipelines.commands.down",
     "status": "pipelines.commands.status",
@@ -48,6 +53,11 @@ COMMANDS: Final = {
     "backfill": "pipelines.commands.backfill",
     "schedule": "pipelines.commands.schedule",
     "lineage": "pipelines.commands.lineage",
+    "models": "pipelines.commands.models",
+    "rollback": "pipelines.commands.rollback",
+    "search": "pipelines.commands.search",
+    "experiment": "pipelines.commands.experiment",
+    "keys": "pipelines.commands.keys",
     "serve": "pipelines.commands.serve",
     "ui": "pipelines.commands.ui",
     "demo": "pipelines.commands.demo",
@@ -138,9 +148,9 @@ def _log_to(settings: Settings, command: str, debug: bool) -> None:
     folder = settings.root / "logs"
     folder.mkdir(exist_ok=True)
     file = logging.FileHandler(folder / f"{command}.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler()
-    screen.setFormatter(logging.Formatter(f"{command}: %(message)s"))
+    screen.setFormatter(Redacting(f"{command}: %(message)s"))
     screen.setLevel(logging.DEBUG if debug else settings.log_level.upper())
     logging.raiseExceptions = False  # a full disk shall not fill the screen with the log's own tracebacks
     root = logging.getLogger()

@@ -48,6 +48,14 @@ class Prepare(_Frozen):
     outliers: Outliers
 
 
+class Live(_Frozen):
+    """Live events. Postgres keeps each for ``keep_days`` at least: so long sending it again changes nothing, and its
+    user's session can be brought online again.
+    """
+
+    keep_days: int = Field(ge=31)
+
+
 class Split(_Frozen):
     """The temporal split: label windows of ``window_days``, the newest for evaluation, those before for training.
 
@@ -61,12 +69,14 @@ class Split(_Frozen):
 
 
 class Svd(_Frozen):
-    """Truncated SVD of the weighted ``user_items`` matrix; an event's weight halves every ``half_life_days``.
+    """Truncated SVD of the weighted ``user_items`` matrix, fitted to what users did lately: halved every
+    ``half_life_days``. ``ridge`` is relative to the largest squared singular value.
 
     Rows are divided by their length to the power of ``user_scale``, columns by theirs to ``item_scale`` (0: not).
     """
 
     factors: int = Field(ge=1)
+    ridge: float = Field(ge=0)
     half_life_days: float = Field(gt=0)
     user_scale: float = Field(ge=0, le=1)
     item_scale: float = Field(ge=0, le=1)
@@ -80,19 +90,71 @@ class Covisitation(_Frozen):
     neighbours: int = Field(ge=1)
 
 
+class ItemItem(_Frozen):
+    """Ridge regression of each item on its ``neighbours`` most alike, fitted to what users did lately.
+
+    ``ridge`` is relative to the largest squared singular value.
+    """
+
+    neighbours: int = Field(ge=1)
+    ridge: float = Field(gt=0)
+    half_life_days: float = Field(gt=0)
+
+
+class Als(_Frozen):
+    """Implicit alternating least squares: ``unobserved`` is the weight of what users didn't do."""
+
+    factors: int = Field(ge=1)
+    unobserved: float = Field(gt=0)
+    ridge: float = Field(gt=0)
+    iterations: int = Field(ge=1)
+    half_life_days: float = Field(gt=0)
+
+
 class Popularity(_Frozen):
     """Recent popularity."""
 
     half_life_days: float = Field(gt=0)
 
 
+class CategoryPopularity(_Frozen):
+    """Recent popularity in the categories of a user, whose own interest halves every ``taste_half_life_days``."""
+
+    half_life_days: float = Field(gt=0)
+    taste_half_life_days: float = Field(gt=0)
+
+
+class Content(_Frozen):
+    """Items that at most ``max_users`` users have met, by what the catalogue says of them."""
+
+    max_users: int = Field(ge=0)
+    half_life_days: float = Field(gt=0)
+
+
+class Again(_Frozen):
+    """What a user has had, halved with age; only where things repeat."""
+
+    half_life_days: float = Field(gt=0)
+
+
 class Candidates(_Frozen):
-    """Candidate sources; each proposes at most ``per_source`` items for a user."""
+    """Candidate sources; each proposes at most ``per_source`` items for a user. All but popularity may be left out.
+
+    ``repeat``: whether what a user has had may come again (groceries), or is left out (gifts).
+    """
 
     per_source: int = Field(ge=1)
-    svd: Svd
-    covisitation: Covisitation
+    repeat: bool
+    svd: Svd | None = None
+    svd_taste: Svd | None = None
+    item_item: ItemItem | None = None
+    als: Als | None = None
+    covisitation: Covisitation | None = None
     popularity: Popularity
+    popularity_always: Popularity | None = None
+    category_popularity: CategoryPopularity | None = None
+    content: Content | None = None
+    again: Again | None = None
 
 
 def _readable(service: str) -> str:
@@ -114,16 +176,21 @@ class Ranker(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """Offline evaluation at each cut-off of ``k`` over at most ``max_users`` users."""
+    """Offline evaluation at each cut-off of ``k`` over at most ``max_users`` users.
+
+    ``ablation``: train rankers on ever more of the inputs to show what each group of them adds.
+    """
 
     k: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     max_users: int = Field(ge=1)
+    ablation: bool
 
 
 class Params(_Frozen):
     """All hyperparameters."""
 
     seed: int
+    live: Live
     prepare: Prepare
     split: Split
     event_weights: dict[str, float]

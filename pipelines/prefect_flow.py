@@ -25,8 +25,8 @@ from prefect.types.entrypoint import EntrypointType
 from pipelines import flow as stages
 from pipelines.commands.backfill import backfill
 from pipelines.context import Context
-from pipelines.core.errors import ConfigError, ServiceError, StageError
-from pipelines.io import notices, receipts
+from pipelines.core.errors import ConfigError, RecoMartError, ServiceError, StageError
+from pipelines.io import notices, receipts, registry
 from pipelines.io.dvc_repo import Stage
 from pipelines.settings import Settings
 
@@ -56,6 +56,7 @@ def recomart(start: date | None = None, end: date | None = None) -> None:
             raise ConfigError("a backfill needs both its first and its last day")
         else:
             backfill(context, start, end, execute)
+        _as_task("drift", stages.Policy(), lambda say: _report_drift(context, say))
 
 
 def _as_task(name: str, policy: stages.Policy, work: Callable[[Callable[[str], None]], T]) -> T:
@@ -76,6 +77,19 @@ def _as_task(name: str, policy: stages.Policy, work: Callable[[Callable[[str], N
         return result
 
     return do()
+
+
+def _report_drift(context: Context, say: Callable[[str], None]) -> bool:
+    """Write the day's report of drift where there is a champion; what it finds is told, and stops no run."""
+    if registry.champion(context.settings.mlflow_tracking_uri) is None:
+        return False
+    from pipelines.commands import drift  # imports Feast, which takes seconds
+
+    try:
+        drift.daily(context)
+    except RecoMartError as error:
+        say(f"drift: {error}")
+    return True
 
 
 def _may_pass(_task: Any, _run: Any, state: Any) -> bool:

@@ -30,6 +30,19 @@ VARIABLES: Final = {
     "catalogue_token": "RECOMART_CATALOGUE_TOKEN",
     "api_host": "RECOMART_API_HOST",
     "api_port": "RECOMART_API_PORT",
+    "auth": "RECOMART_AUTH",
+    "rate_limit": "RECOMART_RATE_LIMIT",
+    "max_body_bytes": "RECOMART_MAX_BODY_BYTES",
+    "request_timeout_s": "RECOMART_REQUEST_TIMEOUT_S",
+    "cors_origins": "RECOMART_CORS_ORIGINS",
+    "metrics_open": "RECOMART_METRICS_OPEN",
+    "log_secret": "RECOMART_LOG_SECRET",
+    "experiments": "RECOMART_EXPERIMENTS",
+    "logged_days": "RECOMART_LOGGED_DAYS",
+    "logged_rows": "RECOMART_LOGGED_ROWS",
+    "replay_rows": "RECOMART_REPLAY_ROWS",
+    "rules": "RECOMART_RULES",
+    "explore": "RECOMART_EXPLORE",
     "log_level": "RECOMART_LOG_LEVEL",
 }
 """Setting -> environment variable. README's table and docker-compose.yml are held to it by a test."""
@@ -55,6 +68,19 @@ class Settings(BaseModel):
     catalogue_token: str | None = Field(None, repr=False)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    auth: Literal["auto", "required", "off"] = "auto"
+    rate_limit: float = Field(1000, ge=0, allow_inf_nan=False)
+    max_body_bytes: int = Field(2 << 20, ge=1)
+    request_timeout_s: float = Field(10, gt=0, allow_inf_nan=False)
+    cors_origins: str = ""
+    metrics_open: bool = True
+    log_secret: str | None = Field(None, repr=False)
+    experiments: Path | None = None
+    logged_days: int = Field(90, ge=1, le=36_500)
+    logged_rows: int = Field(1_000_000, ge=1)
+    replay_rows: int = Field(20_000, ge=0)
+    rules: Path | None = None
+    explore: float = Field(0, ge=0, le=0.5, allow_inf_nan=False)
     log_level: str = "INFO"
 
     @classmethod

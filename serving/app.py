@@ -10,22 +10,30 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from pipelines.io.experiment_plan import PlanFile
 from pipelines.settings import Settings
-from serving import logs, problems
+from serving import late, logs, problems, spans
+from serving.events import EventLog
+from serving.experiments import Experiments
 from serving.filters import Query
 from serving.keeper import Keeper
 from serving.metrics import Metrics
 from serving.online import OnlineStore
 from serving.ports import Backends
 from serving.recommender import Recommender
-from serving.routes import health, metrics, recommend, users
+from serving.replay_log import ReplayLog
+from serving.routes import batch, events, health, items, metrics, recommend, recommendations, users
+from serving.rules import RuleBook
+from serving.security.setup import Security
 from serving.services import Services
+from serving.shadow import Shadow
+from serving.similar import Similar
 from serving.snapshot import Snapshot
-from serving.tracing import Trace, Tracing
+from serving.tracing import Trace
 
 VERSION: Final = "0.1.0"
-REFRESH_SECONDS: Final = 30.0
-"""Between looks at the champion and the item features."""
+REFRESH_SECONDS: Final = 10.0
+"""Between looks at the registry's aliases and at what was materialized."""
 
 
 def create_app(
@@ -53,38 +61,60 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    app.add_middleware(Tracing, ended=services.metrics.answered)
     problems.install(app)
-    for routes in (recommend, users, health, metrics):
+    for routes in (recommend, batch, items, events, recommendations, users, health, metrics):
         app.include_router(routes.router)
     app.add_api_route("/", _home, include_in_schema=False)
+    services.security.install(app, services.metrics, spans.opened(os.environ))
     return app
 
 
 def _services(settings: Settings, backends: Callable[[Settings], Backends], refresh_seconds: float) -> Services:
     online = OnlineStore()
-    recommender = Recommender(online)
+    rules = RuleBook(settings.root / settings.rules if settings.rules else None)
+    recommender = Recommender(online, rules, settings.explore)
 
     def warm_up(snapshot: Snapshot) -> None:
         recommender.recommend(snapshot, Query(str(snapshot.bundle.user_ids[0]), 10), Trace("warm-up"))
 
-    keeper = Keeper(lambda: backends(settings), warm_up, refresh_seconds)
-    metrics = Metrics(lambda: keeper.snapshot.views if keeper.snapshot else [])
-    return Services(keeper, online, recommender, metrics)
+    plan = PlanFile(settings.root / settings.experiments if settings.experiments else None)
+    keeper = Keeper(lambda: backends(settings), warm_up, refresh_seconds, plan.models)
+    experiments, replay = Experiments(plan, keeper), ReplayLog(settings)
+    security = Security(settings)
+    shadow = Shadow(recommender, experiments, replay, security.erasures.forgets)
+    replay.watchers.append(shadow.consider)
+    metrics = Metrics(lambda: keeper.snapshot, lambda: security.watch.drift)
+    metrics.watch_queue("recommendation_log", lambda: replay.waiting, lambda: replay.dropped, lambda: replay.thinned)
+    metrics.watch_queue("shadow", lambda: shadow.waiting, lambda: shadow.dropped)
+    event_log = EventLog(settings)
+    metrics.watch_queue("events", lambda: event_log.waiting, lambda: event_log.turned_away)
+    similar = Similar(online)
+    return Services(
+        keeper, online, recommender, metrics, security, experiments, replay, shadow, event_log, rules, similar
+    )
 
 
 def _mlflow_and_feast(settings: Settings) -> Backends:
     """Open the real backends. Importing Feast and MLflow takes seconds: only now, while the service listens already."""
-    from serving.backends import MlflowAndFeast
+    with late.feast():
+        from serving.backends import MlflowAndFeast
 
     return MlflowAndFeast(settings)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.services.security.start()
     app.state.services.keeper.start()
+    app.state.services.events.start()
+    app.state.services.replay.start()
+    app.state.services.shadow.start()
     yield
+    app.state.services.events.stop()
     app.state.services.keeper.stop()
+    app.state.services.shadow.stop()
+    app.state.services.replay.stop()
+    app.state.services.security.stop()
 
 
 async def _home() -> RedirectResponse:

@@ -1,8 +1,7 @@
 """MLflow's registry and Feast's online store. Importing this module imports both, which takes seconds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
@@ -13,14 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.core.freshness import Freshness
-from pipelines.core.user_features import UserFeatures
-from pipelines.io import bundles, registry
+from pipelines.core.user_features import UserFeatures, UserState
+from pipelines.io import registry
 from pipelines.io.feast_store import open_store
+from pipelines.io.fetched_models import FetchedModels
 from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
-
-MODELS: Final = Path("data/serving/models")
-"""Where fetched bundles go, a folder a version."""
 
 REDIS_PATIENCE: Final = "socket_connect_timeout=0.25,socket_timeout=0.5,retry=null"
 """For Feast's connection string: a request waits no longer for Redis. The client itself would retry for seconds."""
@@ -33,16 +30,20 @@ class MlflowAndFeast:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._models = FetchedModels.of(settings)
         self._store: FeatureStore | None = None
 
-    def champion(self) -> int | None:
-        """The version that the registered model's alias names."""
-        return registry.champion(self._settings.mlflow_tracking_uri)
+    def aliases(self) -> Mapping[str, int]:
+        """The registered model's aliases."""
+        return registry.aliases(self._settings.mlflow_tracking_uri)
 
     def bundle(self, version: int) -> Bundle:
         """Fetch the version into the lake and open it."""
-        folder = self._settings.root / MODELS / str(version)
-        return bundles.load(registry.fetch(self._settings.mlflow_tracking_uri, version, folder))
+        return self._models.open(version)
+
+    def release(self, in_use: Collection[int]) -> None:
+        """Remove fetched versions that nobody needs, but for a few."""
+        self._models.prune(in_use)
 
     def features(self, service: str) -> "FeastFeatures":
         """The service's features as the registry declares them now, read through Feast."""
@@ -76,6 +77,10 @@ class FeastFeatures:
     def user(self, user_id: str) -> Mapping[str, float]:
         """The user's features."""
         return _served(lambda: self._online.user(user_id))
+
+    def state(self, user_id: str) -> UserState:
+        """The user's features and session, in one round trip."""
+        return _served(lambda: self._online.state(user_id))
 
     def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
         """All that a recommendation reads, in one round trip."""

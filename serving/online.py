@@ -2,11 +2,15 @@
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pipelines.core.errors import ServiceError
+from pipelines.core.user_features import UserState
 
+REMEMBERED: Final = 10_000
+"""Users whose last state is kept for when the store can't be read."""
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -19,6 +23,7 @@ class OnlineStore:
 
     def __init__(self, pause_seconds: float = 1.0) -> None:
         self.error: str | None = None
+        self._last: OrderedDict[str, UserState] = OrderedDict()
         self._pause_seconds = pause_seconds
         self._closed_until = 0.0
 
@@ -33,6 +38,21 @@ class OnlineStore:
             return None
         self._worked()
         return value
+
+    def remember(self, user_id: str, state: UserState) -> None:
+        """Keep what was read of a user; of more than ``REMEMBERED`` users those who were read last."""
+        self._last[user_id] = state
+        self._last.move_to_end(user_id)
+        if len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+
+    def last(self, user_id: str) -> UserState | None:
+        """What was read of the user last, if that is remembered."""
+        return self._last.get(user_id)
+
+    def forget(self, user_id: str) -> None:
+        """Remember nothing of the user."""
+        self._last.pop(user_id, None)
 
     def _failed(self, error: str) -> None:
         self._closed_until = time.monotonic() + self._pause_seconds

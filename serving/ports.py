@@ -1,6 +1,6 @@
 """What the service needs from outside, as interfaces: MLflow and Feast in production, anything else in a test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.core.bundle import Bundle
 from pipelines.core.freshness import Freshness
-from pipelines.core.user_features import UserFeatures
+from pipelines.core.user_features import UserFeatures, UserState
 
 
 class Features(Protocol):
@@ -23,6 +23,9 @@ class Features(Protocol):
 
     def freshness(self) -> Sequence[Freshness]:
         """How far each feature view of the service is, and how old it may be."""
+
+    def state(self, user_id: str) -> UserState:
+        """The user's features and session, in one round trip."""
 
     def user(self, user_id: str) -> Mapping[str, float]:
         """The user's features."""
@@ -40,11 +43,14 @@ class Features(Protocol):
 class Backends(Protocol):
     """Where models and features come from. Every method raises ServiceError where its server doesn't answer."""
 
-    def champion(self) -> int | None:
-        """The version of the model that is promoted now; None where none is."""
+    def aliases(self) -> Mapping[str, int]:
+        """Alias → the version of the model that it names now. Asked every few seconds."""
 
     def bundle(self, version: int) -> Bundle:
         """Fetch and open a version."""
+
+    def release(self, in_use: Collection[int]) -> None:
+        """Only these versions are in use from now on."""
 
     def features(self, service: str) -> Features:
         """Open the online features of a feature service."""

@@ -12,10 +12,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from serving.tracing import REQUEST_ID, trace_of
+from serving.tracing import REQUEST_ID, SECURITY_HEADERS, trace_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 2
+MOST_NAMED: Final = 20
+"""Mistakes of a request that an answer lists."""
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +67,31 @@ def _answer(
     errors: list[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
+    return response(request.url.path, status, detail, type_=type_, errors=errors, headers=headers)
+
+
+def response(
+    path: str,
+    status: int,
+    detail: str,
+    *,
+    type_: str = "about:blank",
+    errors: list[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The problem as an answer to a request for ``path``."""
     title = HTTPStatus(status).phrase
-    path = request.url.path
     problem = Problem(type=type_, title=title, status=status, detail=detail, instance=path, errors=errors)
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, media_type=MEDIA_TYPE)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [FieldProblem(field=_field(e["loc"]), message=e["msg"]) for e in error.errors()]
-    detail = "; ".join(f"{e.field}: {e.message}" for e in found)
+    several = isinstance(error.body, list)
+    found = [FieldProblem(field=_field(e["loc"], several), message=e["msg"]) for e in error.errors()]
+    detail = "; ".join(f"{e.field}: {e.message}" for e in found[:MOST_NAMED])
+    detail += f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    found = found[:MOST_NAMED]
     return _answer(request, 422, detail, type_="urn:recomart:problem:invalid-request", errors=found)
 
 
@@ -96,12 +113,15 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     trace = trace_of(request)
     detail = f"an unexpected error; the service's log has it under request {trace.request_id}"
     log.error("unexpected %s", type(error).__name__, extra={"request_id": trace.request_id})
-    return _answer(request, 500, detail, headers={REQUEST_ID: trace.request_id})
+    return _answer(request, 500, detail, headers=SECURITY_HEADERS | {REQUEST_ID: trace.request_id})
 
 
-def _field(loc: tuple[int | str, ...]) -> str:
-    """``("query", "k")`` → ``k``; the place itself (``body``) where no field is named."""
-    names = [part for part in loc[1:] if isinstance(part, str)]
+def _field(loc: tuple[int | str, ...], several: bool) -> str:
+    """``("query", "k")`` → ``k``; the place itself (``body``) where no field is named.
+
+    ``several``: the body is a list, so the place in it comes first: ``("body", 3, "k")`` → ``3.k``.
+    """
+    names = [str(part) for n, part in enumerate(loc[1:]) if isinstance(part, str) or (several and n == 0)]
     return ".".join(names) or str(loc[0])
 
 

@@ -1,65 +1,38 @@
 """A snapshot: one model with the item features that go with it. Immutable; a request uses exactly one."""
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 
-from pipelines.core import ranking
+from pipelines.core import ranking, scoring
 from pipelines.core.bundle import Bundle
+from pipelines.core.cards import Cards as Cards
+from pipelines.core.cards import texts
 from pipelines.core.errors import ModelError, ServiceError
 from pipelines.core.freshness import Freshness
-from pipelines.core.ranker_inputs import NO_CATEGORY
+from pipelines.core.ranker_inputs import NO_CATEGORY, reads_categories
+from pipelines.core.ranking import OfItems
+from pipelines.io.shop_rules import FIRST_SEEN
 from serving.ports import Features
 
 
 @dataclass(frozen=True)
-class Cards:
-    """What people see of the bundle's items, each [items]."""
-
-    title: Sequence[str]
-    category: Sequence[str | None]
-    price: np.ndarray
-    """float64, NaN where unknown."""
-    in_stock: np.ndarray
-    """bool; an item of which the store knows nothing can be shown."""
-    codes: np.ndarray
-    """int32, position in ``categories``; -1 where unknown."""
-    categories: Mapping[str, int]
-
-    @classmethod
-    def of(cls, bundle: Bundle, values: Mapping[str, np.ndarray]) -> "Cards":
-        """From what the store gives; an item without a title goes by its id."""
-        title, in_stock = _texts(values["title"]), values["in_stock"].tolist()
-        category = _texts(values["category"])
-        known = {name: code for code, name in enumerate(sorted({c for c in category if c is not None}))}
-        return cls(
-            title=[t or item_id for t, item_id in zip(title, bundle.item_ids.tolist(), strict=True)],
-            category=category,
-            price=np.asarray(values["price"], np.float64),
-            in_stock=np.array([t is None or bool(i) for t, i in zip(title, in_stock, strict=True)], bool),
-            codes=np.array([-1 if c is None else known[c] for c in category], np.int32),
-            categories=known,
-        )
-
-    @classmethod
-    def unknown(cls, bundle: Bundle) -> "Cards":
-        """Cards of items of which only the ids are known."""
-        none, nan = np.full(len(bundle.item_ids), None), np.full(len(bundle.item_ids), np.nan)
-        return cls.of(bundle, {"title": none, "category": none, "price": nan, "in_stock": none})
-
-
-@dataclass(frozen=True)
 class Snapshot:
-    """Everything in the process that one answer depends on."""
+    """Everything in the process that one answer depends on. What follows from it is worked out once."""
 
     version: int
     bundle: Bundle
     features: Features | None
     """The online features; None while the store could not be opened."""
     items: Mapping[str, np.ndarray]
-    """Item feature → float64 [items]."""
+    """Item feature → float64 [items]: those that a request or a rule asks for."""
+    ranked: OfItems
+    """What the ranker reads of the items alone."""
     cards: Cards
     as_of: datetime | None
     """End of the materialization that the item features come from; None where they could not be read."""
@@ -68,20 +41,56 @@ class Snapshot:
     stale: bool = False
     """Whether the item features could not be read again since."""
 
-    @property
+    @cached_property
     def feature_service(self) -> str:
         """The feature service that the model was trained on."""
         return str(self.bundle.manifest["feature_service"])
 
-    @property
+    @cached_property
+    def unknown(self) -> Mapping[str, float]:
+        """NaN for each feature that the ranker reads."""
+        return dict.fromkeys(ranking.required(self.feature_service), math.nan)
+
+    @cached_property
+    def cut_s(self) -> float:
+        """The time before which the model's interactions lie, epoch seconds."""
+        return cut(self.bundle).timestamp()
+
+    @cached_property
     def now(self) -> float:
         """What recency features count from, epoch seconds: the last materialization, however long ago that was."""
-        return (self.as_of or cut(self.bundle)).timestamp()
+        return self.cut_s if self.as_of is None else self.as_of.timestamp()
+
+    @cached_property
+    def knows_pairs(self) -> bool:
+        """Whether the store may know something of a user with a candidate.
+
+        Candidates are items that the user hasn't had to do with, as far as the model's history and the session tell:
+        unless things repeat, or the features go on after the model's cut, there can be no row of them.
+        """
+        return self.bundle.repeats or self.now > self.cut_s or reads_categories(self.feature_service)
+
+    @property
+    def old(self) -> list[str]:
+        """What is older than it may be now, in words."""
+        if time.time() <= self._fresh_until:
+            return []
+        now = datetime.now(UTC)
+        late = [f"{view.view} is older than {view.max_age}" for view in self.views if not view.is_fresh(now)]
+        return [*late, "the item features could not be read again"] if self.stale else late
+
+    @cached_property
+    def _fresh_until(self) -> float:
+        """Until when nothing is old, epoch seconds; a second less, so that the views themselves decide the last one."""
+        ends = [view.online + view.max_age for view in self.views if view.online is not None]
+        if self.stale or len(ends) < len(self.views):
+            return -math.inf
+        return min((end.timestamp() - 1 for end in ends), default=math.inf)
 
     @classmethod
     def without_features(cls, version: int, bundle: Bundle) -> "Snapshot":
         """A model whose online store can't be read: it ranks by its candidate sources alone."""
-        return cls(version, bundle, None, {}, Cards.unknown(bundle), None)
+        return cls(version, bundle, None, {}, scoring.of_items(bundle, {}, 0.0), Cards.unknown(bundle), None)
 
     @classmethod
     def read(cls, version: int, bundle: Bundle, features: Features) -> "Snapshot":
@@ -103,16 +112,14 @@ class Snapshot:
         if missing := set(ranking.required(service)) - {*items, *of_user.user, *of_user.items, *of_user.categories}:
             raise ModelError(f"model {version} needs {', '.join(sorted(missing))}, which {service} does not offer")
         cards = features.cards(item_ids)
-        if not any(_texts(cards["title"])):
+        if not any(texts(cards["title"])):
             raise ServiceError("the online store knows none of the model's items: run `make materialize`")
-        return cls(version, bundle, features, items, Cards.of(bundle, cards), as_of, views)
+        ranked = scoring.of_items(bundle, items, (as_of or cut(bundle)).timestamp())
+        kept = {name: items[name] for name in (*ranked.mixed, FIRST_SEEN) if name in items}
+        return cls(version, bundle, features, kept, ranked, Cards.of(bundle, cards), as_of, views)
 
 
 def cut(bundle: Bundle) -> datetime:
     """The time before which the model's interactions lie."""
     at = datetime.fromisoformat(bundle.manifest["cut"])
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _texts(values: np.ndarray) -> list[str | None]:
-    return [v if isinstance(v, str) else None for v in values.tolist()]

@@ -6,11 +6,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pyarrow as pa
-import redis
 
 from pipelines.context import Context
 from pipelines.core.feature_views import RECENT_DAYS, VIEWS
@@ -18,6 +15,7 @@ from pipelines.io import feast_store, feature_files, feature_tables, files, post
 from pipelines.io.feature_lake import FeatureLake
 from pipelines.settings import Settings
 from pipelines.stages import publish
+from tests.conftest import MODULES, emptied_redis, own_databases
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -78,17 +76,10 @@ def shop(settings: Settings, **arguments: Any) -> Context:
 
 @contextmanager
 def applied(servers: Settings, root: Path) -> Iterator[Settings]:
-    """Settings of a database with Feast's declarations and nothing published, and of a Redis database; both go."""
-    name, redis_url = f"test_{uuid4().hex[:12]}", servers.redis.rsplit("/", 1)[0] + "/14"
-    settings = servers.model_copy(update={"root": root, "postgres_db": name, "redis_url": redis_url})
-    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        try:
-            empty_lake(settings)
-            yield settings
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            emptied_redis(settings)
+    """Settings of a module's own databases, with Feast's declarations and nothing published."""
+    with own_databases(servers, root, MODULES) as settings:
+        empty_lake(settings)
+        yield settings
 
 
 def empty_lake(settings: Settings) -> None:
@@ -106,9 +97,3 @@ def forgotten(settings: Settings) -> None:
     with postgres.connect(settings) as connection:
         connection.execute("DROP SCHEMA IF EXISTS features CASCADE")
     emptied_redis(settings)
-
-
-def emptied_redis(settings: Settings) -> None:
-    """Take everything out of the Redis database."""
-    with redis.Redis.from_url(settings.redis) as client:
-        client.flushdb()

@@ -29,7 +29,7 @@ def test_compose_service_is_checked_and_restarts(name: str) -> None:
 
 def test_compose_volumes_are_named_and_declared() -> None:
     used = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", []) if not v.startswith((".", "/"))}
-    assert used == set(COMPOSE["volumes"]) == {"postgres", "redis", "mlflow", "prefect"}
+    assert used == set(COMPOSE["volumes"]) == {"postgres", "redis", "mlflow", "prefect", "prometheus"}
 
 
 def test_compose_secrets_have_no_default() -> None:
@@ -44,7 +44,7 @@ def test_compose_publishes_on_loopback_only() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
-@pytest.mark.parametrize("name", ["api", "pipeline", "scheduler"])
+@pytest.mark.parametrize("name", ["api", "live", "pipeline", "scheduler"])
 def test_compose_sets_only_variables_that_settings_read(name: str) -> None:
     environment = set(SERVICES[name]["environment"]) - {"HOME"}
     assert {"POSTGRES_HOST", "REDIS_URL", "MLFLOW_TRACKING_URI"} <= environment <= set(VARIABLES.values())
@@ -68,7 +68,15 @@ def test_compose_scheduler_is_the_schedule_command_beside_its_server() -> None:
         assert SERVICES["prefect"]["environment"][variable] == calls_nobody[variable]
 
 
-@pytest.mark.parametrize("name", ["mlflow", "api", "pipeline", "prefect", "scheduler"])
+def test_compose_live_is_the_command_beside_the_api() -> None:
+    live = SERVICES["live"]
+    assert live["command"] == ["live"]
+    assert live["healthcheck"]["test"][1:] == ["python", "-m", "pipelines", "live", "--check"]
+    assert "live" in COMMANDS
+    assert "profiles" not in live
+
+
+@pytest.mark.parametrize("name", ["mlflow", "api", "live", "pipeline", "prefect", "scheduler"])
 def test_compose_build_targets_exist(name: str) -> None:
     build = SERVICES[name]["build"]
     assert build["dockerfile"] == "serving/Dockerfile"
@@ -81,6 +89,22 @@ def test_dockerfile_copies_what_exists_and_drops_root() -> None:
             assert (CHECKOUT / source).exists(), f"COPY {source}: no such path"
     for stage in DOCKERFILE.split("\nFROM ")[2:]:
         assert "\nUSER recomart" in stage
+
+
+def test_compose_observability_is_a_profile_on_files_that_exist() -> None:
+    for name in ("prometheus", "grafana"):
+        service = SERVICES[name]
+        assert service["profiles"] == ["observability"]
+        mounted = [volume.split(":") for volume in service["volumes"] if volume.startswith("./")]
+        assert mounted and all((CHECKOUT / source).exists() and mode == "ro" for source, _, mode in mounted)
+        assert ":" in service["image"]
+
+
+def test_compose_api_is_told_all_that_guards_it() -> None:
+    environment = SERVICES["api"]["environment"]
+    told = {VARIABLES[name] for name in programs.GUARDING} - {"RECOMART_AUTH"}  # others reach it: keys, always
+    assert told <= set(environment)
+    assert environment["RECOMART_API_HOST"] == "0.0.0.0"
 
 
 def test_compose_depends_on_healthy_servers() -> None:

@@ -1,5 +1,7 @@
 """What Redis holds of features back into NumPy columns: many values at a time, from Arrow buffers."""
 
+import math
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ NUMERIC: Final = ARROW.keys() - TEXTUAL
 
 _VARINTS: Final = [tag(kind)[0] for kind in NUMERIC - {ValueType.FLOAT, ValueType.DOUBLE}]
 _DOUBLE, _FLOAT, _STRING = (tag(kind)[0] for kind in (ValueType.DOUBLE, ValueType.FLOAT, ValueType.STRING))
+_EIGHT, _FOUR = struct.Struct("<d"), struct.Struct("<f")
 _LONGEST: Final = 11  # bytes of a number: its tag and a varint
 
 
@@ -38,6 +41,24 @@ def numbers(values: Sequence[bytes | None]) -> Column:
         if (kind := Value.FromString(values[at]).WhichOneof("val")) not in (None, "null_val"):
             raise ValueError(f"Redis holds a {kind} where a number is declared: materialize the view again")
     return found
+
+
+def number(value: bytes | None) -> float:
+    """One serialized numeric ``Value`` as ``numbers`` reads it; of few values this is the quicker way."""
+    if not value:
+        return math.nan
+    kind = value[0]
+    if kind == _DOUBLE:
+        return float(_EIGHT.unpack_from(value, 1)[0])
+    if kind == _FLOAT:
+        return float(_FOUR.unpack_from(value, 1)[0])
+    if kind not in _VARINTS:
+        return float(numbers([value])[0])
+    whole = 0
+    for place, part in enumerate(value[1:]):
+        whole |= (part & 127) << 7 * place
+    whole -= (whole >> 63) << 64
+    return math.nan if whole == NULL_TIMESTAMP_INT_VALUE else float(whole)
 
 
 def objects(values: Sequence[bytes | None]) -> Column:

@@ -11,7 +11,7 @@ The wire format is Feast's, byte for byte: stock Feast reads what this writes, a
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from itertools import chain, islice
@@ -22,14 +22,17 @@ import pyarrow.compute as pc
 from feast.feature_view import FeatureView
 from feast.infra.online_stores.redis import RedisClient, RedisOnlineStore, RedisOnlineStoreConfig
 from feast.repo_config import RepoConfig
+from redis import RedisCluster
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from feature_repo.stores import redis_read
-from feature_repo.stores.redis_pipe import exchange
+from feature_repo.stores import redis_read, sessions
+from feature_repo.stores.redis_pipe import Kept, exchange
 from feature_repo.stores.redis_read import Columns, Read
+from feature_repo.stores.redis_user import UserReader, UserRow
 from feature_repo.stores.redis_wire import command, is_key_of, key_prefix, redis_keys
 from feature_repo.stores.redis_write import DROP, WRITE, Row, arrow_rows, drops, proto_rows
+from feature_repo.stores.sessions import Event
 
 ROWS_AT_ONCE: Final = 10_000
 PATIENCE: Final = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.2), 3)  # redis-py's own would take ten seconds
@@ -45,6 +48,8 @@ class ArrowRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 class ArrowRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis online store with bulk writes from Arrow, bulk reads into NumPy, and newer rows that stay."""
+
+    _kept: Kept | None = None
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
         """Feast's client, but it tells within a second that Redis is gone: requests wait for that."""
@@ -64,8 +69,7 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
             ValueError: a column is missing or isn't of its declared type, or a row has no key or timestamp.
             redis.exceptions.RedisError: Redis is gone or refuses.
         """
-        slices = (rows.slice(start, ROWS_AT_ONCE) for start in range(0, rows.num_rows, ROWS_AT_ONCE))
-        self.write_batches(config, view, (part.combine_chunks().to_batches()[0] for part in slices))
+        self.write_batches(config, view, rows.combine_chunks().to_batches())
 
     def write_batches(self, config: RepoConfig, view: FeatureView, batches: Iterable[pa.RecordBatch]) -> None:
         """As ``write_arrow``, holding few batches at a time: while Redis takes one, the next is encoded."""
@@ -83,6 +87,13 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
                 sent.result()
             if encoded:
                 exchange(client, *encoded, WRITE)
+
+    def write_views(self, config: RepoConfig, views: Sequence[tuple[FeatureView, pa.Table]]) -> None:
+        """As ``write_arrow``, the rows of several views in one round trip: for as many as fit into memory."""
+        encoded = [arrow_rows(config, view, b) for view, rows in views for b in rows.combine_chunks().to_batches()]
+        if encoded:
+            keys, commands = (pa.concat_arrays(parts) for parts in zip(*encoded, strict=True))
+            exchange(self._get_client(config.online_store), keys, commands, WRITE)
 
     def online_write_batch(
         self, config: RepoConfig, table: FeatureView, data: Sequence[Row], progress: Callable[[int], Any] | None
@@ -107,6 +118,56 @@ class ArrowRedisOnlineStore(RedisOnlineStore):
             redis.exceptions.RedisError: Redis is gone or refuses.
         """
         return redis_read.read_columns(self._get_client(config.online_store), config, reads)
+
+    def user_reader(self, config: RepoConfig, reads: Sequence[tuple[FeatureView, Sequence[str]]]) -> UserReader:
+        """What ``read_user`` reads: views of one and the same join key, with the names of their features."""
+        return UserReader(config, reads)
+
+    def read_user(self, config: RepoConfig, reader: UserReader, user_id: str) -> UserRow:
+        """The rows of one user and the user's session, in one round trip.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is gone or refuses.
+        """
+        if self._kept is None:
+            client = self._get_client(config.online_store)
+            if isinstance(client, RedisCluster):
+                return reader.read(client, user_id)
+            self._kept = Kept(client)
+        return reader.read(self._kept, user_id)
+
+    def write_sessions(self, config: RepoConfig, events: Mapping[str, Sequence[Event]]) -> None:
+        """Add events of users to their sessions, all in one round trip; doing it again changes nothing.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is gone or refuses; some of the events may be in.
+        """
+        packed = {user_id: [sessions.pack(*event) for event in of_user] for user_id, of_user in events.items()}
+        sessions.write(self._get_client(config.online_store), config.project, packed)
+
+    def forget(
+        self, config: RepoConfig, user_id: str, entities: Sequence[tuple[FeatureView, Mapping[str, pa.Array]]]
+    ) -> int:
+        """Delete a user's session, and entities with all that any view says of them; return how many keys went.
+
+        Args:
+            entities: join keys, each with a view that has them.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is gone or refuses; some may be gone, doing it again is safe.
+        """
+        keys = pa.chunked_array([redis_keys(config, view, columns) for view, columns in entities], pa.binary())
+        keys = pa.concat_arrays([pa.array([sessions.key(config.project, user_id)], pa.binary()), *keys.chunks])
+        commands = pa.array([command(b"UNLINK", key) for key in keys.to_pylist()], pa.binary())
+        return sum(exchange(self._get_client(config.online_store), keys, commands))
+
+    def drop_sessions(self, config: RepoConfig) -> None:
+        """Delete the sessions of all users."""
+        client = self._get_client(config.online_store)
+        pattern = re.sub(rb"([*?\[\]\\^])", rb"\\\1", sessions.key(config.project, "")) + b"*"
+        found = client.scan_iter(pattern, count=ROWS_AT_ONCE)
+        while some := list(islice(found, ROWS_AT_ONCE)):
+            client.unlink(*some)
 
     def _read_hash_fields(
         self, config: RepoConfig, commands: list[tuple[bytes, list[str | bytes]]]

@@ -1,6 +1,6 @@
 """Many commands at once to Redis: one buffer to each server, replies read by hiredis, in the commands' order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -18,6 +18,10 @@ from feature_repo.stores.redis_wire import command
 
 MOVED: Final = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING")
 """A cluster's answers that ask to try elsewhere or again, one command at a time."""
+
+LARGE: Final = 1 << 18
+SMALL: Final = 1 << 14
+"""Bytes that are read at once; a buffer of ``LARGE`` is mapped anew for each read."""
 
 _NOTHING: Final = object()
 
@@ -43,6 +47,48 @@ def exchange(client: Redis | RedisCluster, keys: pa.Array, commands: pa.Array, s
         if isinstance(reply, hiredis.ReplyError):
             replies[at] = _again(client, commands[at].as_py(), script, reply)
     return replies
+
+
+class Kept:
+    """Connections to one server that are kept for questions of a command or two, by any number of threads.
+
+    The pool looks at a connection whenever it hands it out, which takes longer than such a question. One that has died
+    meanwhile is noticed by the question itself, and another one is asked.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._pool = client.connection_pool
+        self._idle: list[Connection] = []
+
+    def ask(self, *commands: bytes) -> list[Any]:
+        """The replies to ``commands``.
+
+        Raises:
+            redis.exceptions.RedisError: the server is gone, or refuses a command.
+        """
+        try:
+            replies = self._ask(commands)
+        except (RedisConnectionError, RedisTimeoutError):
+            replies = self._ask(commands)
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                raise ResponseError(str(reply)) from reply
+        return replies
+
+    def _ask(self, commands: Sequence[bytes]) -> list[Any]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._pool.get_connection()
+        try:
+            connection.send_packed_command([b"".join(commands)])
+            replies = _replies(connection, len(commands), SMALL)
+        except BaseException:
+            connection.disconnect()
+            self._pool.release(connection)
+            raise
+        self._idle.append(connection)
+        return replies
 
 
 def _exchange(client: Redis | RedisCluster, keys: pa.Array, commands: pa.Array, script: bytes) -> list[Any]:
@@ -86,14 +132,14 @@ def _connected(node: Redis) -> Iterator[Connection]:
         pool.release(connection)
 
 
-def _replies(connection: Connection, count: int) -> list[Any]:
+def _replies(connection: Connection, count: int, at_once: int = LARGE) -> list[Any]:
     """The next ``count`` replies; a refusal is one of them, as an error."""
     reader, stream = hiredis.Reader(notEnoughData=_NOTHING), connection._get_socket()
     assert stream is not None
     replies: list[Any] = []
     while len(replies) < count:
         try:
-            read = stream.recv(1 << 18)
+            read = stream.recv(at_once)
         except TimeoutError as error:
             raise RedisTimeoutError("Timeout reading from socket") from error
         except OSError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from typing import Any
 
 import numpy as np
@@ -69,21 +69,22 @@ def read_columns(client: Redis | RedisCluster, config: RepoConfig, reads: Sequen
     groups: dict[Any, _Group] = {}
     grouped = [_group(groups, config, read) for read in reads]
     fields = [[feature_field(config, read.view, name) for name in read.features] for read in reads]
+    numeric = list(map(_are_numbers, reads))
     for read, group, names in zip(reads, grouped, fields, strict=True):
         for name in (*names, stamp_field(config, read.view)):
             group.fields.setdefault(name, len(group.fields))
     if groups:
         _ask(client, list({id(group): group for group in grouped}.values()))
-    numeric = iter(_numeric(reads, grouped, fields))
+    decoded = iter(_decoded(grouped, fields, numeric))
     return [
         Columns(
             {
-                name: (next(numeric) if _is_number(read.view, name) else objects(group.held(at)))[group.places]
-                for name, at in zip(read.features, names, strict=True)
+                name: (next(decoded) if number else objects(group.held(at)))[group.places]
+                for name, at, number in zip(read.features, names, are_numbers, strict=True)
             },
             timestamps(group.held(stamp_field(config, read.view)))[group.places],
         )
-        for read, group, names in zip(reads, grouped, fields, strict=True)
+        for read, group, names, are_numbers in zip(reads, grouped, fields, numeric, strict=True)
     ]
 
 
@@ -113,17 +114,20 @@ def _ask(client: Redis | RedisCluster, groups: Sequence[_Group]) -> None:
         group.columns = list(zip(*islice(replies, len(group.keys)), strict=True)) or [()] * len(group.fields)
 
 
-def _numeric(reads: Sequence[Read], groups: Sequence[_Group], fields: Sequence[Sequence[bytes]]) -> list[Column]:
+def _are_numbers(read: Read) -> list[bool]:
+    """Whether each of the features is a number."""
+    types = {feature.name: feature.dtype for feature in read.view.features}
+    return [types[name].to_value_type() in NUMERIC for name in read.features]
+
+
+def _decoded(
+    groups: Sequence[_Group], fields: Sequence[Sequence[bytes]], numeric: Sequence[Sequence[bool]]
+) -> list[Column]:
     """The columns of all numeric features in the order of the reads, decoded at once."""
     held = [
         group.held(at)
-        for read, group, names in zip(reads, groups, fields, strict=True)
-        for name, at in zip(read.features, names, strict=True)
-        if _is_number(read.view, name)
+        for group, names, are_numbers in zip(groups, fields, numeric, strict=True)
+        for at in compress(names, are_numbers)
     ]
     decoded = numbers(list(chain.from_iterable(held)))
     return np.split(decoded, np.cumsum([len(column) for column in held])[:-1]) if held else []
-
-
-def _is_number(view: FeatureView, feature: str) -> bool:
-    return next(f for f in view.features if f.name == feature).dtype.to_value_type() in NUMERIC

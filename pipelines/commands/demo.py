@@ -16,6 +16,7 @@ from pipelines import flow
 from pipelines.commands import connect, programs, simulate
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, ServiceError
+from pipelines.core.hosts import is_loopback
 from pipelines.io import duck, files, registry, services
 from pipelines.settings import VARIABLES, Settings
 
@@ -33,7 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> None:
-    """Run it all; what is there already is used again."""
+    """Run it all; what is there already is used again.
+
+    Raises:
+        ConfigError: others than this machine could reach the service, which has no keys in the demo.
+    """
+    if not is_loopback(context.settings.api_host):
+        raise ConfigError(
+            f"RECOMART_API_HOST={context.settings.api_host}: the demo asks for no API keys, so it listens on this "
+            "machine only; `make pipeline serve` serves others"
+        )
     took: dict[str, float] = {}
     with _timed(took, "services"):
         settings = services.up(context.root, os.environ)
@@ -43,9 +53,15 @@ def run(context: Context) -> None:
         with _timed(took, "pipeline"):
             flow.run(settings)
     with _timed(took, "service"):
-        address = programs.serve(settings, bool(os.environ.get(VARIABLES["api_port"])))
+        address = programs.serve(_unguarded(settings), bool(os.environ.get(VARIABLES["api_port"])))
         _await_champion(settings, address)
     _show(settings, address, took)
+
+
+def _unguarded(settings: Settings) -> Settings:
+    """Neither keys nor rate limits, unless the environment says otherwise."""
+    free: dict[str, Any] = {"auth": "off", "rate_limit": 0}
+    return settings.model_copy(update={k: v for k, v in free.items() if not os.environ.get(VARIABLES[k])})
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def run(context: Context) -> None:
         found = _trace(context.root, args.path, versions, uri)
         _print([json.dumps(found, indent=2)] if args.json else _describe_file(args.path, found))
         return
-    version = _named(versions, args.version)
+    version = registry.named(versions, args.version)
     document = registry.lineage(uri, version.run_id)
     if document is None:
         raise ModelError(f"model version {version.number} was registered before lineage was recorded")
@@ -57,19 +57,6 @@ def run(context: Context) -> None:
         _print([yaml.safe_dump(document["dvc_lock"], sort_keys=False, allow_unicode=True).rstrip()])
     else:
         _print(_describe_model(version, document))
-
-
-def _named(versions: list[Known], wanted: str) -> Known:
-    """The version of a number or alias.
-
-    Raises:
-        ModelError: there is none.
-    """
-    for version in versions:
-        if wanted in (str(version.number), *version.aliases):
-            return version
-    there = ", ".join(" ".join([str(version.number), *version.aliases]) for version in versions)
-    raise ModelError(f"there is no model version {wanted!r}; there are: {there or 'none yet, run `make pipeline`'}")
 
 
 def _trace(root: Path, path: Path, versions: list[Known], uri: str) -> dict[str, Any]:

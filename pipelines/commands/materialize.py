@@ -11,7 +11,7 @@ import logging
 import time
 
 from pipelines.context import Context
-from pipelines.io import feast_store, materialization, postgres, receipts
+from pipelines.io import feast_store, materialization, postgres, receipts, user_data
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def run(context: Context) -> None:
     with postgres.connect(context.settings) as connection, materialization.alone(connection, wait=False):
         store = feast_store.open_store(context.settings)
         written = materialization.materialize(connection, store, context.args.views, full=context.args.full)
+        user_data.remove_pending(connection, store)
     if not context.args.views:
         receipts.mark_online(context.settings)
     log.info("%d entities written, %.1f s", sum(written.values()), time.monotonic() - started)

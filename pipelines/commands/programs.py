@@ -11,17 +11,27 @@ from urllib.parse import urlsplit
 from pipelines.core.errors import ServiceError
 from pipelines.io import services
 from pipelines.io.services.program import is_free
-from pipelines.settings import Settings
+from pipelines.settings import VARIABLES, Settings
 
 log = logging.getLogger(__name__)
 
 NEXT_PORTS: Final = 20
 FLOW: Final = "recomart/pipeline"
 """Flow and deployment, as pipelines/prefect_flow.py names them."""
+GUARDING: Final = (
+    "api_host",
+    "auth",
+    "rate_limit",
+    "max_body_bytes",
+    "request_timeout_s",
+    "cors_origins",
+    "metrics_open",
+    "log_secret",
+)
 
 
 def serve(settings: Settings, port_is_asked_for: bool) -> str:
-    """Have the HTTP service run and be ready; returns its address.
+    """Have the HTTP service run and be ready, and beside it what brings events online; returns its address.
 
     Where the port isn't asked for and another program has it, the next free one is taken.
 
@@ -33,16 +43,34 @@ def serve(settings: Settings, port_is_asked_for: bool) -> str:
         port = _own_or_free(settings.root, "api", port)
     local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     address = f"http://{local}:{port}"
-    options = ("--host", host, "--port", str(port), "--no-access-log", "--log-level", "warning")
+    quiet = ("--no-access-log", "--no-server-header", "--log-level", "warning")
+    options = ("--host", host, "--port", str(port), *quiet)
     program = services.Program(
         name="api",
         argv=(sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", *options),
-        env=settings.exported(),
+        env=settings.exported() | _guarded(settings),
         ready=f"{address}/ready",
         address=address,
     )
     services.start(settings.root, program)
+    services.start(settings.root, pusher(settings))
     return address
+
+
+def pusher(settings: Settings) -> services.Program:
+    """What brings acknowledged events online. Nobody waits for it: events are taken and kept without it."""
+    return services.Program(
+        name="pusher",  # not as its command, whose log is another file
+        argv=(sys.executable, "-m", "pipelines", "live"),
+        env=settings.exported(),
+        ready=lambda: True,
+    )
+
+
+def _guarded(settings: Settings) -> dict[str, str]:
+    """The variables of the service's security, so that a changed one restarts it."""
+    values = {variable: getattr(settings, name) for name, variable in VARIABLES.items() if name in GUARDING}
+    return {variable: str(value) for variable, value in values.items() if value is not None}
 
 
 def serve_catalogue(root: Path) -> str:

@@ -87,7 +87,7 @@ def _retire(context: Context, repo: Path, published: Published, name: str) -> No
         raise InputError("\n".join(hindering))
     services = readers(published, name)
     for model in registry.known(context.settings.mlflow_tracking_uri):
-        named = {registry.CHAMPION, registry.CHALLENGER}.intersection(model.aliases)
+        named = {registry.CHAMPION, registry.CHALLENGER, registry.PREVIOUS}.intersection(model.aliases)
         if named and model.feature_service in services and not context.args.force:
             raise InputError(
                 f"model version {model.number} ({', '.join(sorted(named))}) reads {model.feature_service}: promote one "

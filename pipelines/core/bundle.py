@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pipelines.core.interactions import Interactions, positions
+from pipelines.core.histories import Histories
+from pipelines.core.interactions import position
 
 if TYPE_CHECKING:
-    import xgboost as xgb
+    from pipelines.core.ranking import Ranker
 
-FORMAT: Final = 1
+FORMAT: Final = 3
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model: ids, candidate sources, what users have seen, and the ranker. Arrays may be memory-mapped.
+    """A model: ids, candidate sources, what users did, and the ranker. Arrays may be memory-mapped.
 
     ``manifest`` holds ``format``, ``feature_service``, ``features`` (the ranker's inputs in order), ``sources`` (names
     in order), ``cut`` (ISO 8601, UTC; every interaction lies before it), ``data_sha256`` and the hyperparameters.
@@ -27,25 +28,24 @@ class Bundle:
     """str [users], sorted."""
     item_ids: np.ndarray
     """str [items], sorted."""
-    seen_indptr: np.ndarray
-    """int64 [users + 1]: CSR users by items of what each user interacted with."""
-    seen_indices: np.ndarray
-    """int32 [nnz]."""
+    histories: Histories
+    """What each user did before the cut."""
     sources: Mapping[str, Mapping[str, np.ndarray]]
     """Source name -> its arrays."""
-    ranker: "xgb.Booster | None"
-    """LambdaMART; None while the bundle only proposes candidates."""
+    signals: Mapping[str, np.ndarray]
+    """What ``signals.fit`` made."""
+    ranker: "Ranker | None"
+    """None while the bundle only proposes candidates."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether users are shown what they had before: groceries yes, gifts no."""
+        return bool(self.manifest["params"]["candidates"].get("repeat", False))
 
     def user_idx(self, user_id: str) -> int:
         """The user's position, or -1."""
-        return int(positions(self.user_ids, [user_id])[0])
+        return position(self.user_ids, user_id)
 
     def item_idx(self, item_id: str) -> int:
         """The item's position, or -1."""
-        return int(positions(self.item_ids, [item_id])[0])
-
-
-def seen(interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
-    """(indptr, indices) of the CSR users by items of what each user interacted with."""
-    matrix = interactions.user_items(interactions.weight)
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+        return position(self.item_ids, item_id)

@@ -18,13 +18,15 @@ class Candidates:
     source_scores: np.ndarray
     """float32 [n, S]; NaN where the source has no score for the item, also where it didn't propose it itself."""
     source_ranks: np.ndarray
-    """float32 [n, S], 0 is best; NaN where the source didn't propose the item."""
+    """float32 [n, S]: the place among the user's candidates by the source's score, 0 is best; NaN where it has none."""
     source: np.ndarray
     """int8 [n], the source that ranked the item best; the first in the bundle's order among equals."""
+    signals: np.ndarray
+    """float32 [n, len(signals.NAMES)]; NaN where there is nothing to know."""
 
     def take(self, positions: np.ndarray) -> "Candidates":
-        """The candidates at ascending ``positions``; the batch of users stays."""
-        arrays = (self.user_pos, self.item_idx, self.source_scores, self.source_ranks, self.source)
+        """The candidates at ``positions``; the batch of users stays."""
+        arrays = (self.user_pos, self.item_idx, self.source_scores, self.source_ranks, self.source, self.signals)
         return Candidates(self.users, *(array[positions] for array in arrays))
 
 

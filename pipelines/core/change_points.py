@@ -69,7 +69,7 @@ class Timeline:
         """
         if events.day != taken_back.day or self.day not in (None, events.day):
             raise ValueError(f"day {self.day} comes next, not events of {events.day}, taken back {taken_back.day}")
-        return DayStep(self._state, events, taken_back).run(self._kinds, made=ITEM in self._kinds)
+        return DayStep(self._state, events, taken_back).run(self._kinds)
 
     def advance(self, day: int) -> Iterator[dict[str, pa.Table]]:
         """Step over empty days until ``day`` is the next one; the rows of each midnight until nothing changes more.
@@ -110,9 +110,9 @@ class Timeline:
     def of_rows(cls, rows: Mapping[str, pa.Table], recent: pa.Table, until: int) -> "Timeline":
         """A timeline of a few users from their newest published rows up to the midnight ``until`` (days since 1970).
 
-        ``rows``: user_activity_v2, user_item_activity_v2 (of all items), user_category_activity_v1 and
-        user_recent_items_v1, one row a key; ``recent``: their RECENT_DAYS at ``until``. Its steps give these four
-        views only; its codes are its own (``timeline.users`` …).
+        ``rows``: both versions of user_activity and (of all items) user_item_activity, user_category_activity_v1 and
+        user_recent_items_v1, one row a key; ``recent``: their RECENT_DAYS at ``until``. Its steps give these views
+        only; its codes are its own (``timeline.users`` …).
         """
         timeline = cls(Codes(), Codes(), Codes())
         timeline._kinds = published_rows.OF_USERS

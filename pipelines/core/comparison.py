@@ -1,18 +1,23 @@
-"""Compare rankings of the same users: metrics by cut-off, and how sure a difference is."""
+"""Compare rankings of the same users: metrics by cut-off, and how sure they and their differences are."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from pipelines.core import metrics, scoring
+from pipelines.core import metrics, resampling, scoring, search
 from pipelines.core.bundle import Bundle
+from pipelines.core.candidates import Candidates
 from pipelines.core.interactions import positions
 from pipelines.core.labels import Examples
 
 ALL_TIME = "popularity_all_time"
 OURS = "recomart"
 BASELINE = "popularity"
+CHAMPION = "champion"
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,35 @@ class Relevance:
         """int [users]: relevant items of each user."""
         return np.diff(self.indptr)
 
+    def only(self, wanted: np.ndarray) -> "Relevance":
+        """The relevant items for which ``wanted`` bool [nnz]; all users stay, also those left with none."""
+        left = np.append(0, np.cumsum(wanted))[self.indptr]
+        return Relevance(self.user_ids, left, self.indices[wanted])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over users with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Ours less another's mean over the same users, with its 95 % interval and the p-value of a paired test."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def words(self) -> str:
+        """Whether ours is better."""
+        return "beats" if self.low > 0 else "is worse than" if self.high < 0 else "can't be told apart from"
+
 
 def relevance(bundle: Bundle, user_ids: np.ndarray, item_ids: np.ndarray) -> Relevance:
     """From pairs (user_ids[i], item_ids[i]), sorted by user."""
@@ -38,18 +72,45 @@ def relevance(bundle: Bundle, user_ids: np.ndarray, item_ids: np.ndarray) -> Rel
     return Relevance(users, np.append(0, np.cumsum(count)), indices)
 
 
-def rankings(bundle: Bundle, examples: Examples, k: int) -> dict[str, np.ndarray]:
-    """Model -> int32 [B, k] item positions, best first, -1 where its list has ended.
-
-    RecoMart by the scoring path of the service; each source alone in its own order; and the items that most users have
-    interacted with, ever. All leave out what a user has seen.
+def scores(bundle: Bundle, examples: Examples) -> dict[str, np.ndarray]:
+    """Model -> float32 [n], the scores of the candidates: RecoMart's by the scoring path of the service, then each
+    source's own order.
     """
-    candidates = examples.candidates
-    scores = {OURS: scoring.rank(bundle, candidates, examples.features, examples.at)}
-    for s, name in enumerate(bundle.manifest["sources"]):
-        scores[name] = -candidates.source_ranks[:, s]
-    ranked = {name: _table(scoring.top_k(candidates, score, k), candidates.users, k) for name, score in scores.items()}
-    return {**ranked, ALL_TIME: _all_time(bundle, examples, k)}
+    by_source = dict(zip(bundle.manifest["sources"], -examples.candidates.source_ranks.T, strict=True))
+    return {OURS: scoring.rank(bundle, examples.candidates, examples.features, examples.at), **by_source}
+
+
+def rankings(
+    bundle: Bundle, examples: Examples, k: int, scored: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Model -> int32 [B, k] item positions as ``best`` gives them, by its scores; and what most users had, ever.
+
+    ``scored``: what ``scores`` gives, where that is known already.
+    """
+    scored = scores(bundle, examples) if scored is None else scored
+    lists = {name: best(examples.candidates, values, k) for name, values in scored.items()}
+    return {**lists, ALL_TIME: all_time(bundle, examples.user_ids, k)}
+
+
+def best(candidates: Candidates, scores: np.ndarray, k: int) -> np.ndarray:
+    """int32 [B, k] item positions, best first, -1 where a list has ended."""
+    top = scoring.top_k(candidates, scores, k)
+    table = np.full((candidates.users, k), -1, np.int32)
+    table[top.user_pos, top.rank] = top.item_idx
+    return table
+
+
+def all_time(bundle: Bundle, user_ids: np.ndarray, k: int) -> np.ndarray:
+    """int32 [B, k]: what most users have interacted with, ever; less what this one has, unless things repeat."""
+    histories = bundle.histories.take(positions(bundle.user_ids, user_ids))
+    users = np.bincount(bundle.histories.item_idx, minlength=len(bundle.item_ids)).astype(np.float32)
+    dense = np.tile(users, (histories.users, 1))
+    if not bundle.repeats:
+        scoring.mask_seen(histories, dense)
+    row, item, place = search.best_cells(dense, k)
+    table = np.full((histories.users, k), -1, np.int32)
+    table[row, place] = item
+    return table
 
 
 def by_k(ranked: np.ndarray, relevance: Relevance, n_items: int, ks: Sequence[int]) -> dict[int, dict[str, float]]:
@@ -58,27 +119,33 @@ def by_k(ranked: np.ndarray, relevance: Relevance, n_items: int, ks: Sequence[in
     return {k: metrics.summary(ranked, hits, relevance.count, n_items, k) for k in ks}
 
 
+def values(ranked: np.ndarray, relevance: Relevance, metric: str, k: int) -> np.ndarray:
+    """float64 [users]: ``metric``@``k`` of each user; NaN of those without relevant items."""
+    hits = metrics.hits(ranked, relevance.indptr, relevance.indices)
+    found = metrics.per_user(hits, np.maximum(relevance.count, 1), k)[metric]
+    return np.where(relevance.count > 0, found, np.nan)
+
+
+def estimates(values: Mapping[Name, np.ndarray], rng: np.random.Generator) -> dict[Name, Estimate]:
+    """Name -> mean and interval of its ``values`` float64 [users], at least one; all on the same draws of users."""
+    columns = np.stack(list(values.values()), axis=1)
+    rows = zip(columns.mean(axis=0), *resampling.interval(resampling.means(columns, rng)), strict=True)
+    return {name: Estimate(*map(float, row)) for name, row in zip(values, rows, strict=True)}
+
+
+def verdicts(values: Mapping[str, np.ndarray], rng: np.random.Generator, ours: str = OURS) -> dict[str, Verdict]:
+    """Every other name -> how ``ours`` compares with it, on ``values`` float64 [users] of the same users."""
+    others = [name for name in values if name != ours]
+    gaps = np.stack([values[ours] - values[name] for name in others], axis=1)
+    low, high = resampling.interval(resampling.means(gaps, rng))
+    rows = zip(gaps.mean(axis=0), low, high, resampling.p_values(gaps, rng), strict=True)
+    return {name: Verdict(*map(float, row)) for name, row in zip(others, rows, strict=True)}
+
+
 def difference(
-    one: np.ndarray, other: np.ndarray, rng: np.random.Generator, rounds: int = 1000
+    one: np.ndarray, other: np.ndarray, rng: np.random.Generator, rounds: int = resampling.ROUNDS
 ) -> tuple[float, float, float]:
     """(mean of one - other [users], bounds of its 95 % interval by a paired bootstrap over users)."""
     gap = one - other
-    means = [gap[rng.integers(0, len(gap), len(gap))].mean() for _ in range(rounds)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(gap.mean()), float(low), float(high)
-
-
-def _table(top: scoring.TopK, users: int, k: int) -> np.ndarray:
-    table = np.full((users, k), -1, np.int32)
-    table[top.user_pos, top.rank] = top.item_idx
-    return table
-
-
-def _all_time(bundle: Bundle, examples: Examples, k: int) -> np.ndarray:
-    user_idx = positions(bundle.user_ids, examples.user_ids)
-    users = np.bincount(bundle.seen_indices, minlength=len(bundle.item_ids)).astype(np.float32)
-    dense = scoring.mask_seen(bundle, np.tile(users, (len(user_idx), 1)), user_idx)
-    row, item, place = scoring.best_cells(dense, k)
-    table = np.full((len(user_idx), k), -1, np.int32)
-    table[row, place] = item
-    return table
+    low, high = resampling.interval(resampling.means(gap[:, None], rng, rounds))
+    return float(gap.mean()), float(low[0]), float(high[0])

@@ -48,12 +48,12 @@ class DayStep:
         self._changes = [today, *(change for change in others if len(change.sums))]
         state.grow()
 
-    def run(self, kinds: Sequence[str], made: bool) -> dict[str, pa.Table]:
-        """Move the state on and return the rows of these kinds of entities, with the first versions or without."""
+    def run(self, kinds: Sequence[str]) -> dict[str, pa.Table]:
+        """Move the state on and return the rows of these kinds of entities."""
         self._see(kinds)
         rows = {RECENT_VIEW: self._recent()}
         for kind in kinds:
-            rows |= self._move(kind, made)
+            rows |= self._move(kind)
         self._forget()
         return rows
 
@@ -112,7 +112,7 @@ class DayStep:
         lists = recent_items.lists(latest, self._entities.items.ids)
         return feature_values.table(RECENT_VIEW, keys, self._day + 1, {"recent_items": lists})
 
-    def _move(self, kind: str, made: bool) -> dict[str, pa.Table]:
+    def _move(self, kind: str) -> dict[str, pa.Table]:
         """Change the sums of one kind of entities and return the rows of their views."""
         groups = [change.sums.group(kind, self._entities) for change in self._changes]
         touched = Touched(kind, groups, self._entities)
@@ -124,7 +124,7 @@ class DayStep:
         rows = {NET_VIEWS[kind]: feature_values.table(NET_VIEWS[kind], keys, self._day + 1, values)}
         for view, later in LATER_VIEWS[kind].items():
             rows[view] = feature_values.table(view, keys, self._day + 1, values | later(values))
-        if made and kind in MADE_VIEWS:
+        if kind in MADE_VIEWS:
             view, some = MADE_VIEWS[kind], self._counted(MADE_VIEWS[kind], touched, groups)
             rows[view] = feature_values.table(view, keys, self._day + 1, feature_values.made(block), some)
         return rows

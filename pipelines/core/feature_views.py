@@ -116,10 +116,12 @@ RECENT_DAYS: Final = pa.schema(
         ("spend", pa.int64()),
         ("cents", pa.int64()),
         ("priced", pa.int32()),
+        ("purchases_made", pa.int32()),
+        ("spend_made", pa.int64()),
         ("last_event_epoch_s", pa.int64()),
     ]
 )
 """What a user did with an item on each of the last 30 days: from it the windows go on through the day that runs.
 
-``purchases`` and ``spend`` are net of the cancellations so far.
+``purchases`` and ``spend`` are net of the cancellations so far, ``purchases_made`` and ``spend_made`` are not.
 """

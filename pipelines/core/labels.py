@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from pipelines.core import signals
 from pipelines.core.candidates import Candidates
 from pipelines.core.columns import UTC_US, Col
 
@@ -90,6 +91,7 @@ def to_table(
     for s, name in enumerate(sources):
         columns[f"{name}_score"] = candidates.source_scores[:, s]
         columns[f"{name}_rank"] = candidates.source_ranks[:, s]
+    columns |= dict(zip(signals.NAMES, candidates.signals.T, strict=True))
     return pa.table(columns)
 
 
@@ -105,6 +107,7 @@ def from_table(table: pa.Table, sources: Sequence[str]) -> Examples:
         source_scores=stacked["score"],
         source_ranks=stacked["rank"],
         source=columns["source"],
+        signals=np.stack([columns[name] for name in signals.NAMES], axis=1),
     )
     at = table[Col.EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()[first] / 1e6
     return Examples(candidates, columns[LABEL], groups, table[Col.USER_ID].to_numpy()[first].astype(str), at, columns)

@@ -17,7 +17,14 @@ from pipelines.core.columns import UTC_US, Col
 from pipelines.core.day_events import TakenBack
 from pipelines.core.feature_views import VIEWS
 
-LIVE: Final = ("user_activity_v2", "user_item_activity_v2", "user_category_activity_v1", "user_recent_items_v1")
+LIVE: Final = (
+    "user_activity_v1",
+    "user_item_activity_v1",
+    "user_activity_v2",
+    "user_item_activity_v2",
+    "user_category_activity_v1",
+    "user_recent_items_v1",
+)
 """The views that are pushed live."""
 
 
@@ -42,11 +49,20 @@ def rows(timeline: Timeline, events: pa.Table) -> dict[str, pa.Table]:
 def _newest(view: str, tables: Sequence[pa.Table]) -> pa.Table:
     """Of rows that follow on each other in time the last one of each entity."""
     keys, schema = list(VIEWS[view].keys), VIEWS[view].schema
-    found = pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables if len(t))])
-    if sum(len(table) > 0 for table in tables) < 2:
-        return found
+    some = [_typed(table, schema) for table in tables if len(table)]
+    if len(some) < 2:
+        return some[0] if some else schema.empty_table()
+    found = pa.concat_tables(some)
     numbered = found.select(keys).append_column("n", pa.array(np.arange(len(found))))
     return found.take(numbered.group_by(keys).aggregate([("n", "max")])["n_max"])
+
+
+def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """``table`` cast to ``schema``. Most columns have their type already, and a cast of each costs more than a row."""
+    columns = (table[field.name] for field in schema)
+    return pa.table(
+        [c if c.type.equals(f.type) else c.cast(f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def _stamped(table: pa.Table, last: pa.Table) -> pa.Table:

@@ -2,13 +2,26 @@
 
 import codecs
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.core.columns import EVENT_TYPES
 from pipelines.core.errors import ConfigError
+
+LIVE_COLUMNS: Final = {
+    "event_id": "event_id",
+    "user_id": "user_id",
+    "item_id": "product_id",
+    "event_type": "event_type",
+    "timestamp": "timestamp",
+    "session_id": "session_id",
+    "device": "device",
+    "quantity": "quantity",
+    "price": "price",
+}
+"""Canonical field → column of files of live events, in RecoMart's own layout."""
 
 
 class _Frozen(BaseModel):
@@ -199,6 +212,21 @@ class SourceMapping(_Frozen):
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the mapping"
             raise ConfigError(f"{origin}: {field}: {first['msg']}") from None
+
+    def live(self) -> "SourceMapping":
+        """How the same shop's live events are read: RecoMart's own layout, whatever that of its log."""
+        columns = {name: column for name, column in LIVE_COLUMNS.items() if name in Columns.model_fields}
+        return SourceMapping(
+            name=self.name,
+            columns=Columns.model_validate(columns),
+            optional=["session_id", "device", "quantity", "price"],
+            event_type=EventType(column=LIVE_COLUMNS["event_type"]),
+            timestamp=Timestamp(column=LIVE_COLUMNS["timestamp"]),
+            currency=self.currency,
+            catalogue=Catalogue.model_validate({"from": "api"}),  # such a file has no titles
+            max_bad_share=self.max_bad_share,
+            checks=self.checks,
+        )
 
     def column(self, field: str) -> Column | None:
         """The column of the log behind a canonical field of ``columns``."""

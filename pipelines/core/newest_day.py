@@ -1,7 +1,7 @@
 """What the newest complete day is like against the seven days before it: volume, distribution, age."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -16,6 +16,8 @@ MOST_BINS: Final = 24
 """As many as a day has hours; values beyond the most frequent ones of the days before share a bin."""
 BY_CHANCE: Final = 0.001
 """How rarely chance alone may make a drift that is told."""
+PART: Final = 0.5
+"""A day with live events and less of the log than this share of its usual rows may lack the rest of it."""
 SMALLEST_SHARE: Final = 1e-4
 """What an empty bin counts as, for its logarithm."""
 
@@ -37,11 +39,13 @@ class Drift:
 
 @dataclass(frozen=True)
 class NewestDay:
-    """The newest complete day (UTC), its events, and the days among the seven before it that have events."""
+    """The newest complete day (UTC), its events, and the days among the seven before it that it compares with."""
 
     day: date
     events: int
     before: Mapping[date, int]
+    waiting: Mapping[date, int] = field(default_factory=dict)
+    """Later days, which are over, but have live events only so far: they can't tell a late log from a fall."""
 
     @property
     def mean(self) -> float:
@@ -59,15 +63,49 @@ class NewestDay:
         return len(self.before) >= FEWEST_DAYS
 
 
-def newest_day(days: Mapping[str, int], arrival: datetime) -> NewestDay | None:
-    """The newest day of ``days`` (YYYY-MM-DD in UTC → events) that was over on ``arrival``; None where none was."""
+def newest_day(days: Mapping[str, int], arrival: datetime, live: Mapping[str, int]) -> NewestDay | None:
+    """The newest day that was over on ``arrival``; None where none was.
+
+    Live events are there at once, the log's rows of the same day maybe later, or never again where the shop has
+    stopped to write a log. So days that only live events tell of compare with each other, and where there are too few
+    of them to compare with, the newest day of the log is the newest complete one.
+
+    Args:
+        days: YYYY-MM-DD in UTC → events, wherever they come from.
+        live: the same for those that came as live events.
+    """
     events = {date.fromisoformat(day): count for day, count in days.items() if count}
-    over = [day for day in events if day < arrival.astimezone(UTC).date()]
+    over = sorted(day for day in events if day < arrival.astimezone(UTC).date())
     if not over:
         return None
-    day = max(over)
-    week = [day - timedelta(days=back) for back in range(DAYS_BEFORE, 0, -1)]
-    return NewestDay(day, events[day], {other: events[other] for other in week if other in events})
+    alone = _alone({day: (events[day], live.get(day.isoformat(), 0)) for day in over})
+    day, others = over[-1], set(events)
+    if day in alone:
+        others = alone & {*_week_before(day)}
+        if len(others) < FEWEST_DAYS and (whole := [day for day in over if day not in alone]):
+            day, others = whole[-1], set(events)
+    before = {other: events[other] for other in _week_before(day) if other in others}
+    return NewestDay(day, events[day], before, {later: events[later] for later in over if later > day})
+
+
+def _alone(events: Mapping[date, tuple[int, int]]) -> set[date]:
+    """The days that live events tell of without the log, which was there in the week before the newest one.
+
+    ``events``: day, ascending → all events, and the live ones among them.
+    """
+    log = {day: every - live for day, (every, live) in events.items() if every > live}
+    newest = max(events)
+    if not log or max(log) < _week_before(newest)[0]:
+        return set()
+    last = max(log)
+    alone = {day for day in events if day > last}
+    usual = [log[day] for day in _week_before(last) if day in log]
+    part = len(usual) >= FEWEST_DAYS and log[last] < PART * sum(usual) / len(usual)
+    return alone | {last} if part and events[last][1] else alone
+
+
+def _week_before(day: date) -> list[date]:
+    return [day - timedelta(days=back) for back in range(DAYS_BEFORE, 0, -1)]
 
 
 def age_days(newest_event: datetime, arrival: datetime) -> float:

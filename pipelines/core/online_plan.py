@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""No row is stamped earlier."""
 EVERYTHING: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """No online row is stamped later."""
 

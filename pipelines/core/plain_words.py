@@ -77,6 +77,9 @@ def measure(result: Mapping[str, Any]) -> Measure:
             f"{details['day']} has {details['events']:,} events; the days of the week before had "
             f"{details['mean_before']:,.0f} on average."
         )
+        if details["waiting"]:
+            days = ", ".join(f"{day} ({events:,})" for day, events in details["waiting"].items())
+            words += f" Not judged yet, for the log has no or few rows of it: {days}."
         return Measure(name, f"{value:.2f} times", f"{allowed} times", state, words)
     moved, before, after = details["moved"]
     words = f"{_moved(value)} Most moved “{moved}”: from {before:.1%} to {after:.1%} of the events.".replace("%", " %")

@@ -10,9 +10,9 @@ from pipelines.core import recent_items
 from pipelines.core.codes import Codes
 from pipelines.core.columns import Col
 from pipelines.core.day_events import Int32, Int64
-from pipelines.core.day_sums import CENTS, PRICED, SPEND
+from pipelines.core.day_sums import CENTS, MADE, PRICED, SPEND, SPEND_MADE
 from pipelines.core.entities import USER, USER_CATEGORY, USER_ITEM, Entities
-from pipelines.core.feature_values import NET_VIEWS, RECENT_VIEW
+from pipelines.core.feature_values import MADE_VIEWS, NET_VIEWS, RECENT_VIEW
 from pipelines.core.feature_views import KINDS
 from pipelines.core.recent_days import days_of
 from pipelines.core.running_sums import DAY_S, NEVER, SPANS, RunningSums
@@ -28,12 +28,16 @@ def state(rows: Mapping[str, pa.Table], recent: pa.Table, until: int) -> State:
     entities = Entities(Codes(), Codes(), Codes())
     found = State(entities, until, days=days_of(recent, entities))
     places = {kind: _places(kind, rows[NET_VIEWS[kind]], entities) for kind in OF_USERS}
+    made = {kind: _places(kind, rows[MADE_VIEWS[kind]], entities) for kind in (USER, USER_ITEM)}
     users = entities.users.encode(rows[RECENT_VIEW][Col.USER_ID])
     items = recent_items.of_lists(rows[RECENT_VIEW]["recent_items"], entities.items)
     found.grow()
     for kind in OF_USERS:
         _fill_all_time(found.sums[kind], kind, places[kind], rows[NET_VIEWS[kind]])
         _fill_windows(found, kind, until)
+    for kind, at in made.items():
+        found.sums[kind].counts[at, _ALL, MADE] = _numbers(rows[MADE_VIEWS[kind]], "purchases_all")
+    found.sums[USER].money[made[USER], _ALL, SPEND_MADE] = _numbers(rows[MADE_VIEWS[USER]], "spend_all")
     found.last_purchase[USER][places[USER]] = _numbers(rows[NET_VIEWS[USER]], "last_purchase_epoch_s", NEVER)
     found.recent[users] = items
     _count_distinct(found, until)

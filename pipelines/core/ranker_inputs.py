@@ -3,7 +3,7 @@
 A service that a model was trained on goes on being readable: its description never changes, a new one comes beside it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,12 +12,22 @@ import numpy as np
 from pipelines.core.columns import Col
 from pipelines.core.errors import ModelError
 from pipelines.core.feature_views import KINDS, KINDS_V1, WINDOWS, counts
+from pipelines.core.interactions import SECONDS_A_DAY
 
 Features = Mapping[str, Any]
 """Full feature name -> float64 [n], or a scalar for all; NaN where absent."""
 
 NO_CATEGORY: Final = ""
 """Asked for in place of the category of an item that has none: no feature view has a row of it."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """An input that is made of features."""
+
+    reads: tuple[str, ...]
+    of: Callable[[Features], Any]
+    """float64 [n], or a scalar where all that it reads are."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Reads:
     """Features that are inputs as they are."""
     ages: Mapping[str, str]
     """Input, in days -> the feature that is a point in time."""
-    derived: Mapping[str, Callable[[Features], Any]]
+    derived: Mapping[str, Derived]
     """Input -> what makes it of the features above."""
 
     @property
@@ -43,64 +53,84 @@ class Reads:
         """The inputs in order."""
         return (*self.plain, *self.ages, *self.derived)
 
+    def made_of(self, features: Collection[str]) -> list[str]:
+        """The inputs, in order, that take no other features than these."""
+        plain = [name for name in self.plain if name in features]
+        ages = [name for name, feature in self.ages.items() if feature in features]
+        return [*plain, *ages, *(name for name, made in self.derived.items() if set(made.reads) <= set(features))]
 
-def reads(service: str) -> Reads:
-    """What a ranker reads of ``service``.
+    def value(self, name: str, features: Features, at: Any) -> Any:
+        """The input ``name``: float64 [n], or a scalar; ``at``: "now", epoch seconds."""
+        if name in self.ages:
+            # what was pushed live may be newer than "now", the end of the last batch
+            return np.maximum(at - features[self.ages[name]], 0.0) / SECONDS_A_DAY
+        return self.derived[name].of(features) if name in self.derived else features[name]
+
+
+def reads(service: str | None) -> Reads:
+    """What a ranker reads of ``service``; nothing where there is none.
 
     Raises:
         ModelError: no ranker of this version reads it.
     """
+    if service is None:
+        return Reads((), (), {}, {})
     if service not in SERVICES:
         raise ModelError(f"the ranker reads {' or '.join(SERVICES)}, not {service}: train again, or update RecoMart")
     return SERVICES[service]
+
+
+def reads_categories(service: str) -> bool:
+    """Whether a ranker of ``service`` reads what a user did in an item's category."""
+    return Col.CATEGORY in reads(service).keys
 
 
 def _of(view: str, *features: str) -> tuple[str, ...]:
     return tuple(f"{view}__{feature}" for feature in features)
 
 
-def _price_against(price: str, mean: str) -> Callable[[Features], Any]:
+def _price_against(price: str, mean: str) -> Derived:
     """The logarithm of an item's price over the user's mean; the first in the shop's currency, the other in minor."""
 
     def ratio(features: Features) -> Any:
         usual = np.maximum(np.asarray(features[mean], float) / 100.0, 0.0)
         return np.log((np.maximum(np.asarray(features[price], float), 0.0) + 0.01) / (usual + 0.01))
 
-    return ratio
+    return Derived((price, mean), ratio)
 
 
-def _trend(name: str) -> Callable[[Features], Any]:
+def _trend(name: str) -> Derived:
     """A count's mean day of the last 7 over that of the last 30."""
+    counted = f"{name}_7d", f"{name}_30d"
 
     def ratio(features: Features) -> Any:
-        week, month = (np.nan_to_num(features[f"{name}_{window}"]) for window in ("7d", "30d"))
+        week, month = (np.nan_to_num(features[count]) for count in counted)
         return (week / 7 + 0.1) / (month / 30 + 0.1)
 
-    return ratio
+    return Derived(counted, ratio)
 
 
-def _rate(hits: str, *trials: str) -> Callable[[Features], Any]:
+def _rate(hits: str, *trials: str) -> Derived:
     """(hits + 1) / (trials + 20): a few events can't drive it to its extremes. Nothing known is nothing counted."""
 
     def rate(features: Features) -> Any:
         return (np.nan_to_num(features[hits]) + 1.0) / (sum(np.nan_to_num(features[t]) for t in trials) + 20.0)
 
-    return rate
+    return Derived((hits, *trials), rate)
 
 
-def _share(part: str, whole: str, window: str) -> Callable[[Features], Any]:
+def _share(part: str, whole: str, window: str) -> Derived:
     """The share of the events of ``part`` in those of ``whole``; NaN where the latter has none."""
+    counted = [[f"{view}__{kind}_{window}" for kind in KINDS_V1] for view in (part, whole)]
 
     def share(features: Features) -> Any:
-        some, every = (
-            sum(np.nan_to_num(features[f"{view}__{k}_{window}"]) for k in KINDS_V1) for view in (part, whole)
-        )
+        some, every = (sum(np.nan_to_num(features[count]) for count in counts) for counts in counted)
         return some / np.where(every == 0, np.nan, every)
 
-    return share
+    return Derived((*counted[0], *counted[1]), share)
 
 
-def _trends(view: str) -> dict[str, Callable[[Features], Any]]:
+def _trends(view: str) -> dict[str, Derived]:
     return {f"item_trend_{kind}": _trend(f"{view}__{kind}") for kind in KINDS_V1}
 
 

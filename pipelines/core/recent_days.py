@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from pipelines.core.columns import Col
 from pipelines.core.day_events import Int64
-from pipelines.core.day_sums import CENTS, PRICED, SPEND, DaySums, in_order, joined
+from pipelines.core.day_sums import CENTS, MADE, PRICED, SPEND, SPEND_MADE, DaySums, in_order, joined
 from pipelines.core.entities import USER_ITEM, Entities, Places
 from pipelines.core.errors import InputError
 from pipelines.core.feature_views import KINDS, RECENT_DAYS
@@ -33,21 +33,23 @@ def table(state: State) -> pa.Table:
         "spend": rows.money[SPEND],
         "cents": rows.money[CENTS],
         "priced": rows.counts[PRICED],
+        "purchases_made": rows.counts[MADE],
+        "spend_made": rows.money[SPEND_MADE],
         "last_event_epoch_s": rows.last,
     }
     return pa.table({name: columns[name] for name in RECENT_DAYS.names})
 
 
 def days_of(recent: pa.Table, entities: Entities) -> dict[int, DaySums]:
-    """The sums of each day from RECENT_DAYS, giving codes and places to what has none. What was made isn't known."""
+    """The sums of each day from RECENT_DAYS, giving codes and places to what has none."""
     users, items = entities.users.encode(recent[Col.USER_ID]), entities.items.encode(recent[Col.ITEM_ID])
     categories = entities.categories.encode(recent[Col.CATEGORY])
     user_categories = np.full(len(recent), -1, np.int32)
     known = categories >= 0
     user_categories[known] = entities.user_categories.add(users[known], categories[known])
     numbers = {name: recent[name].to_numpy() for name in RECENT_DAYS.names[4:]}
-    counts = np.stack([*(numbers[kind] for kind in KINDS), numbers["purchases"], numbers["priced"]])
-    money = np.stack([numbers["spend"], numbers["spend"], numbers["cents"]])
+    counts = np.stack([numbers[name] for name in (*KINDS, "purchases_made", "priced")])
+    money = np.stack([numbers[name] for name in ("spend", "spend_made", "cents")])
     last = numbers["last_event_epoch_s"]
     rows = DaySums(entities.pairs.add(users, items), user_categories, counts, money, last)
     day = recent["day"].cast(pa.int32()).to_numpy()

@@ -8,8 +8,8 @@ from scipy.sparse import csr_matrix
 
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import InputError
+from pipelines.core.histories import Histories
 from pipelines.core.interactions import Interactions, positions
-from pipelines.core.sparse import entries
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def cuts(first_event: datetime, as_of: datetime, window_days: int, training_cuts
 
 @dataclass(frozen=True)
 class Gains:
-    """What users turn to in a window that they hadn't interacted with: this is relevance."""
+    """What users turn to in a window, and, where things don't repeat, hadn't interacted with: this is relevance."""
 
     matrix: csr_matrix
     """float64 users by items: the weight of the user's strongest event on the item in the window."""
@@ -53,19 +53,29 @@ class Gains:
 
 
 def gains(bundle: Bundle, later: Interactions, user_ids: np.ndarray) -> Gains:
-    """What ``user_ids`` gain from new items in the window ``later``."""
+    """What ``user_ids`` gain in the window ``later``: of new items, or of all where the bundle lets things repeat."""
     row = positions(user_ids, later.user_ids)[later.user_idx]
     place = positions(bundle.item_ids, later.item_ids)
     unknown = place < 0
     place[unknown] = len(bundle.item_ids) + np.arange(unknown.sum())
     item_ids = np.concatenate([bundle.item_ids, later.item_ids[unknown]])
-    width = np.int64(len(item_ids))
     wanted = row >= 0
-    cells, inverse = np.unique(row[wanted] * width + place[later.item_idx][wanted], return_inverse=True)
-    strongest = np.zeros(len(cells))
-    np.maximum.at(strongest, inverse, later.weight[wanted])
-    owner, at = entries(bundle.seen_indptr, positions(bundle.user_ids, user_ids))
-    fresh = ~np.isin(cells, owner * width + bundle.seen_indices[at])
-    cells, strongest = cells[fresh], strongest[fresh]
-    matrix = csr_matrix((strongest, (cells // width, cells % width)), shape=(len(user_ids), len(item_ids)))
-    return Gains(matrix, item_ids)
+    events = (row[wanted], place[later.item_idx][wanted], later.weight[wanted])
+    past = bundle.histories.take(positions(bundle.user_ids, user_ids))
+    return Gains(strongest(past, *events, n_items=len(item_ids), repeats=bundle.repeats), item_ids)
+
+
+def strongest(
+    past: Histories, user: np.ndarray, item: np.ndarray, weight: np.ndarray, *, n_items: int, repeats: bool
+) -> csr_matrix:
+    """CSR float64 [users of ``past``, ``n_items``]: the weight of each user's strongest event on each item.
+
+    ``user``, ``item``, ``weight``: later events [n]. Where nothing ``repeats``, items of the past are left out.
+    """
+    cells, inverse = np.unique(user.astype(np.int64) * n_items + item, return_inverse=True)
+    gains = np.zeros(len(cells))
+    np.maximum.at(gains, inverse, weight)
+    if not repeats:
+        fresh = ~np.isin(cells, past.user_pos * n_items + past.item_idx)
+        cells, gains = cells[fresh], gains[fresh]
+    return csr_matrix((gains, (cells // n_items, cells % n_items)), shape=(past.users, n_items))

@@ -1,13 +1,27 @@
 """What the online store knows of a user at one moment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 Column = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class UserState:
+    """A user now: the features of the user alone, and what the user did since the model's cut, as far as is known."""
+
+    features: Mapping[str, float]
+    """Full name -> value, NaN where missing."""
+    recent: Sequence[str] = ()
+    """The last different items, newest first, as the last batch or push wrote them."""
+    session_items: Sequence[str] = ()
+    """Items of live events, newest first."""
+    session_types: Sequence[str] = ()
+    session_epoch_s: Column = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

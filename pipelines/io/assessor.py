@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from pipelines.core import validation
 from pipelines.core.columns import EVENT_SCHEMA, Col
 from pipelines.core.duplicates import KEY
+from pipelines.core.erasure import Erased
 from pipelines.core.mapping import SourceMapping
+from pipelines.io.record_tables import TEXT
 
 IS_CANCELLATION: Final = "is_cancellation"
 PLACE: Final = "place"
@@ -40,9 +42,13 @@ BAD: Final = pa.schema([("line", pa.int64()), ("reasons", pa.list_(pa.string()))
 
 @dataclass(frozen=True)
 class Assessed:
-    """What became of a block's rows; ``reasons`` counts how many each reason keeps out, in the assessor's order."""
+    """What became of a block's rows; ``reasons`` counts how many each reason keeps out, in the assessor's order.
+
+    Rows of ``erased`` users are none of the ``rows``: they are left out as if they had never come.
+    """
 
     rows: int
+    erased: int
     good: pa.Table
     bad: pa.Table
     keys: NDArray[np.void]
@@ -54,8 +60,9 @@ class Assessed:
 class Assessor:
     """Assess blocks by a mapping; each thread has an engine of its own."""
 
-    def __init__(self, mapping: SourceMapping, known_items: pa.Table | None) -> None:
+    def __init__(self, mapping: SourceMapping, known_items: pa.Table | None, erased: Erased | None = None) -> None:
         """Prepare for ``known_items``, the ``item_id`` of the catalogue; None where the log itself is the catalogue."""
+        self._erased = erased or Erased({})
         self.reasons = validation.reasons(mapping)
         self.from_log = known_items is None
         self.schema = pa.schema([*GOOD, *SHOWN]) if self.from_log else GOOD
@@ -63,11 +70,18 @@ class Assessor:
         self._known = known_items
         self._engines = threading.local()
 
+    def live(self) -> "Assessor":
+        """The same for files of live events; no row of them is refused for a reason that this one doesn't know."""
+        return Assessor(self._mapping.live(), self._known, self._erased)
+
     def __call__(self, block: Callable[[], pa.Table], file: int, arrived: pa.Scalar) -> Assessed:
         """Assess a block of the file with that number, which arrived then (UTC)."""
         raw = block()
         rows = validation.trimmed(raw).append_column("arrived", pa.repeat(arrived, len(raw))).combine_chunks()
         assessed = self._run(rows)
+        gone = self._gone(raw, assessed)
+        if gone.any():
+            raw, rows, assessed = (table.filter(pa.array(~gone)) for table in (raw, rows, assessed))
         wrong = assessed["wrong"].to_numpy()
         refused = np.flatnonzero(wrong)
         refused = refused[np.argsort(rows["line"].to_numpy()[refused])]
@@ -75,12 +89,19 @@ class Assessor:
         good = assessed.filter(kept)
         return Assessed(
             rows=len(raw),
+            erased=int(gone.sum()),
             good=self._good(good, rows, kept, file),
             bad=_bad(raw.take(refused), validation.explain(wrong[refused], self.reasons)),
             keys=_keys(good, file),
             reasons=(wrong[refused, None] >> np.arange(len(self.reasons)) & 1).sum(axis=0),
             repairs=_repairs(rows, wrong == 0),
         )
+
+    def _gone(self, raw: pa.Table, assessed: pa.Table) -> NDArray[np.bool_]:
+        """bool [rows]: those of erased users, also in lines that can't be split."""
+        if not self._erased.at:
+            return np.zeros(len(raw), bool)
+        return self._erased.rows(assessed[Col.USER_ID], assessed[Col.TIMESTAMP]) | self._erased.lines(raw[TEXT])
 
     def _run(self, rows: pa.Table) -> pa.Table:
         """Assess on this thread's DuckDB, row by row of ``rows``; the statement depends on the file's columns only."""

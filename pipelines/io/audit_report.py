@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipelines.core import audit
 from pipelines.core.audit import Mismatch, Tally
 from pipelines.core.feature_views import VIEWS
-from pipelines.io import registry
+from pipelines.io import mlflow_runs
 from pipelines.io.files import write_json, write_text
 
 EXPERIMENT: Final = "audit"
@@ -36,7 +36,9 @@ def log_run(tracking_uri: str, root: Path, stores: Tallies, facts: Mapping[str, 
         ServiceError: MLflow doesn't answer.
     """
     params = {name: str(value) for name, value in facts.items()}
-    return registry.log_run(tracking_uri, EXPERIMENT, audit.metrics(stores), params, files=[root / REPORT, root / JSON])
+    return mlflow_runs.log_run(
+        tracking_uri, EXPERIMENT, audit.metrics(stores), params, files=[root / REPORT, root / JSON]
+    )
 
 
 def iso(at: int) -> str:

@@ -3,33 +3,46 @@
 The manifest lists the SHA-256 of every other file, so the manifest's own hash names the bundle.
 """
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from pipelines.core.bundle import FORMAT, Bundle
 from pipelines.core.errors import ModelError
+from pipelines.core.histories import Histories
 from pipelines.io.files import read_json, replacing, sha256, write_json
+
+if TYPE_CHECKING:
+    from pipelines.core.ranking import Ranker
 
 MANIFEST: Final = "manifest.json"
 RANKER: Final = "ranker.json"
-ARRAYS: Final = ("user_ids", "item_ids", "seen_indptr", "seen_indices")
+SIGNALS: Final = "signals"
+IDS: Final = ("user_ids", "item_ids")
+HISTORIES: Final = {f"history_{field.name}": field.name for field in fields(Histories)}
+"""File -> array of the histories."""
 
 
 def save(bundle: Bundle, folder: Path) -> str:
     """Write the bundle, whole or not at all, and return its hash: the same bundle gives the same bytes."""
     with replacing(folder) as temporary:
         temporary.mkdir()
-        for name in ARRAYS:
-            np.save(temporary / f"{name}.npy", getattr(bundle, name), allow_pickle=False)
-        for source, arrays in bundle.sources.items():
-            for name, array in arrays.items():
-                np.save(temporary / f"{source}.{name}.npy", array, allow_pickle=False)
+        arrays = {name: getattr(bundle, name) for name in IDS}
+        arrays |= {file: getattr(bundle.histories, name) for file, name in HISTORIES.items()}
+        for file, array in arrays.items():
+            np.save(temporary / f"{file}.npy", array, allow_pickle=False)
+        for owner, owned in {**bundle.sources, SIGNALS: bundle.signals}.items():
+            for name, array in owned.items():
+                np.save(temporary / f"{owner}.{name}.npy", array, allow_pickle=False)
+        manifest = dict(bundle.manifest)
         if bundle.ranker is not None:
-            (temporary / RANKER).write_bytes(bundle.ranker.save_raw("json"))
+            manifest["blend"] = dict(bundle.ranker.blend)
+            if bundle.ranker.trees is not None:
+                (temporary / RANKER).write_bytes(bundle.ranker.trees.model)
         files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        write_json(temporary / MANIFEST, {**bundle.manifest, "files": files})
+        write_json(temporary / MANIFEST, {**manifest, "files": files})
     return digest(folder)
 
 
@@ -45,23 +58,29 @@ def load(folder: Path) -> Bundle:
         ModelError: it is missing, damaged or of another format; the text names the file.
     """
     manifest = _checked_manifest(folder)
-    sources: dict[str, dict[str, np.ndarray]] = {name: {} for name in manifest["sources"]}
+    owned: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*manifest["sources"], SIGNALS)}
     for file in manifest["files"]:
-        source, dot, name = file.removesuffix(".npy").partition(".")
-        if dot and source in sources:
-            sources[source][name] = _array(folder / file)
-    ranker = None
-    if RANKER in manifest["files"]:
-        import xgboost as xgb  # takes seconds, and most commands only ask for a bundle's hash
-
-        ranker = xgb.Booster({"nthread": 1})  # a request's few hundred rows are scored sooner by one thread
-        ranker.load_model(bytearray((folder / RANKER).read_bytes()))
+        owner, dot, name = file.removesuffix(".npy").partition(".")
+        if dot and owner in owned:
+            owned[owner][name] = _array(folder / file)
     return Bundle(
         manifest=manifest,
-        sources=sources,
-        ranker=ranker,
-        **{name: _array(folder / f"{name}.npy") for name in ARRAYS},
+        signals=owned.pop(SIGNALS),
+        sources=owned,
+        ranker=_ranker(folder, manifest) if "blend" in manifest else None,
+        histories=Histories(**{name: _array(folder / f"{file}.npy") for file, name in HISTORIES.items()}),
+        **{name: _array(folder / f"{name}.npy") for name in IDS},
     )
+
+
+def _ranker(folder: Path, manifest: dict[str, Any]) -> "Ranker":
+    from pipelines.core.forest import Forest  # compiles, and most commands only ask for a bundle's hash
+    from pipelines.core.ranking import Ranker
+
+    trees = Forest.of((folder / RANKER).read_bytes()) if RANKER in manifest["files"] else None
+    # JSON has lost their order
+    weights = {name: manifest["blend"][name] for name in manifest["sources"] if name in manifest["blend"]}
+    return Ranker(tuple(manifest["features"]), weights, trees)
 
 
 def _checked_manifest(folder: Path) -> dict[str, Any]:
@@ -79,8 +98,11 @@ def _checked_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _array(path: Path) -> np.ndarray:
-    """Memory-mapped; an array without elements can't be mapped and is read."""
+    """Memory-mapped, as an ordinary array: slices of a ``memmap`` cost ten times as much.
+
+    An array without elements can't be mapped and is read.
+    """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     except ValueError:
         return np.load(path, allow_pickle=False)

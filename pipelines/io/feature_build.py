@@ -61,7 +61,7 @@ def build(root: Path, now: datetime) -> Built:
     with files.locked(root / feature_state.CACHE / feature_state.LOCK, "another build of features"):
         log = Log(root)
         until, digests = log.until(now), log.digests()
-        before = _before(root)
+        before = _before(root, log)
         if before is None or not before["days"].items() & digests.items():
             return _Build(root, log, until, digests, now).whole()
         feature_files.remove_unknown(root / FEATURES, before["files"])
@@ -69,13 +69,17 @@ def build(root: Path, now: datetime) -> Built:
         return _Build(root, log, until, digests, now).more(before)
 
 
-def _before(root: Path) -> Manifest | None:
-    """The manifest, if a build can go on from it."""
+def _before(root: Path, log: Log) -> Manifest | None:
+    """The manifest, if a build can go on from it.
+
+    Not where other users are erased than then: corrections would leave their rows in the files behind them.
+    """
     try:
         found = feature_files.manifest(root)
     except InputError:
         return None
     fits = found["format"] == FORMAT and found.get("views") == SIGNATURE
+    fits = fits and found.get("erased", [0, ""])[1] == log.erased()[1]
     return found if fits and not feature_files.missing(root / FEATURES, found["files"]) else None
 
 
@@ -87,6 +91,7 @@ class _Build:
         self._end = stamp(until)
         self._digests = {day: digest for day, digest in digests.items() if day < until.date().isoformat()}
         self._products = files.sha256(root / PRODUCTS)
+        self._erased = list(log.erased())
 
     def whole(self) -> Built:
         """Build everything, in place of what was there."""
@@ -106,7 +111,8 @@ class _Build:
         old_until = datetime.fromisoformat(before["until"])
         known = {day for day in self._digests if day < old_until.date().isoformat()}
         dates = {day for day in known | set(before["days"]) if self._digests.get(day) != before["days"].get(day)}
-        if not dates and self._until == old_until and self._products == before["products"]:
+        same = self._products == before["products"] and self._erased == before.get("erased", [0, ""])
+        if not dates and self._until == old_until and same:
             return Built(self._until, 0, 0, 0, False)
         output = Output(self._root / FEATURES, before["files"])
         with feature_state.making(self._root) as making:
@@ -168,6 +174,7 @@ class _Build:
             "until": self._until.isoformat(),
             "days": self._digests,
             "products": self._products,
+            "erased": self._erased,
             "recent_days": feature_files.write_recent_days(output.folder, state.timeline.recent_days()),
             "files": output.files,
         }

@@ -20,11 +20,15 @@ class FeatureFile:
 
 @dataclass(frozen=True)
 class FeatureLake:
-    """``views``: view -> path within the view's folder -> file. What the features know of ends at ``until`` (UTC)."""
+    """``views``: view -> path within the view's folder -> file. What the features know of ends at ``until`` (UTC).
+
+    ``erased_until``: the number of the last erasure whose user they are without.
+    """
 
     folder: Path
     until: datetime
     views: Mapping[str, Mapping[str, FeatureFile]]
+    erased_until: int = 0
 
     @classmethod
     def read(cls, root: Path) -> "FeatureLake":
@@ -41,7 +45,7 @@ class FeatureLake:
             view: {part: _file(parts[part]) for part in sorted(parts, key=feature_files.place)}
             for view, parts in manifest["files"].items()
         }
-        return cls(folder, _utc(manifest["until"]), views)
+        return cls(folder, _utc(manifest["until"]), views, manifest.get("erased", [0])[0])
 
 
 def _file(entry: feature_files.Entry) -> FeatureFile:

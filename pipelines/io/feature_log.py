@@ -75,6 +75,11 @@ class Log:
         parts = [days["interactions"], days["taken_back"]]
         return {date: "+".join(part.get(date, "") for part in parts) for date in sorted(parts[0] | parts[1])}
 
+    def erased(self) -> tuple[int, str]:
+        """(number of the last erasure that the log is without, digest of what is left out because of them)."""
+        erased = read_json(self._root / DAYS).get("erased", {})
+        return erased.get("until", 0), erased.get("digest", "")
+
     def ids(self) -> Ids:
         """Codes of all users, items and categories of the log, in the order of the ids."""
         found: dict[str, list[pa.Array]] = {name: [pa.array([], pa.string())] for name in IDS}

@@ -1,6 +1,7 @@
 """Rows of the published feature tables, looked up by their index."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -12,23 +13,45 @@ from pipelines.core.feature_views import RECENT_DAYS, VIEWS
 SCHEMA = "features"
 
 
+@dataclass(frozen=True)
+class Question:
+    """A query and the layout of its answer."""
+
+    schema: pa.Schema
+    query: bytes
+    values: Sequence[object]
+
+
 def newest(connection: Connection, view: str, keys: Sequence[tuple[str, ...]], until: datetime) -> pa.Table:
     """The row of each entity that is true at ``until`` (UTC), in no order; entities without one are left out.
 
     ``keys``: values in the order of the view's keys. Columns are those of ``VIEWS[view].schema``.
     """
+    return answers(connection, [of_entities(view, keys, until)])[0]
+
+
+def of_entities(view: str, keys: Sequence[tuple[str, ...]], until: datetime) -> Question:
+    """What ``newest`` asks."""
     columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[] for _ in VIEWS[view].keys]
-    return _table(VIEWS[view].schema, connection.execute(_newest(view), [*columns, until]).fetchall())
+    return Question(VIEWS[view].schema, _newest(view), [*columns, until])
 
 
-def newest_of_users(connection: Connection, view: str, users: Sequence[str]) -> pa.Table:
+def of_users(view: str, users: Sequence[str]) -> Question:
     """The newest row of every entity of ``view`` that belongs to one of ``users``, in no order."""
-    return _table(VIEWS[view].schema, connection.execute(_newest_of_users(view), [list(users)]).fetchall())
+    return Question(VIEWS[view].schema, _newest_of_users(view), [list(users)])
 
 
-def recent_days(connection: Connection, users: Sequence[str]) -> pa.Table:
+def recent_days(users: Sequence[str]) -> Question:
     """What these users did on each of the last 30 days (RECENT_DAYS), by user, item, category and day."""
-    return _table(RECENT_DAYS, connection.execute(_recent_days(), [list(users)]).fetchall())
+    return Question(RECENT_DAYS, _recent_days(), [list(users)])
+
+
+def answers(connection: Connection, questions: Sequence[Question]) -> list[pa.Table]:
+    """The rows of all questions, which Postgres hears at once: a wait for each would take longer than the rows."""
+    with connection.pipeline():
+        cursors = [connection.execute(question.query, question.values) for question in questions]
+        rows = [cursor.fetchall() for cursor in cursors]
+    return [_table(question.schema, found) for question, found in zip(questions, rows, strict=True)]
 
 
 @cache

@@ -64,7 +64,7 @@ def opened(root: Path, summary: Mapping[str, Any]) -> Iterator[Judged]:
             "ANTI JOIN products USING (item_id)"
         )
         (newest_event,) = con.execute("SELECT max(timestamp) FROM events").fetchall()[0]
-        day = newest_day(summary["days"], arrival)
+        day = newest_day(summary["days"], arrival, summary["live_days"])
         drifts = _drifts(con, day) if day and day.comparable else {}
         _table(con, "newest_day", _measures(newest_event and age_days(newest_event, arrival), day, drifts))
         yield Judged(name, arrival, newest_event, day, drifts)

@@ -30,6 +30,8 @@ LOCK: Final = Path("data/cache/.raw-lock")
 REPAIRS: Final = "repairs"
 """The name of files of repaired rows, and the mark of their entries."""
 WITHDRAWN: Final = "withdrawn"
+LIVE: Final = "live"
+"""The name of files of live events, and the mark of their entries: ``{"span", "first", "last"}``."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Manifest:
     """What a folder of the raw lake holds: one entry a file, with path, source, sha256, bytes, rows and time.
 
     ``withdrawn`` (the time) marks a file that no stage reads; ``repairs: true`` one whose rows each stand for a
-    quarantined row, named by ``_file`` and ``_line``.
+    quarantined row, named by ``_file`` and ``_line``; ``live`` one of live events, with their numbers.
     """
 
     path: Path
@@ -128,7 +130,7 @@ def add_file(
     manifest: Manifest, arrived: Copied, now: datetime, stem: str = "clickstream", **marks: Any
 ) -> dict[str, Any]:
     """Move a copied file to its day and enter it in ``manifest`` (which the caller writes) with ``marks``."""
-    day = day_in_name(arrived.original.name) if stem == "clickstream" else None
+    day = day_in_name(arrived.original.name) if stem != REPAIRS else None
     entry = {
         "path": manifest.free_path(day or now.date(), stem, suffix_of(arrived.original)),
         "source": arrived.original.name,

@@ -1,6 +1,7 @@
 """What users did since the last batch, online at once: by the definitions and the kernel of the batch."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -9,6 +10,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore, FeatureView
+from feast.errors import FeatureViewNotFoundException
 from psycopg import Connection, IsolationLevel
 
 from pipelines.core import live
@@ -17,7 +19,7 @@ from pipelines.core.coded_days import DAY_US
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
 from pipelines.core.feature_views import VIEWS
-from pipelines.io import feature_rows, live_events, publications
+from pipelines.io import feature_rows, live_events, live_protos, postgres, publications
 from pipelines.io.feast_store import answered
 from pipelines.params import Prepare
 from pipelines.settings import Settings
@@ -62,10 +64,8 @@ class LiveFeatures:
         """
         pushed = self.rows(events)
         with answered():
-            provider = self._store._get_provider()
-            for view, rows in pushed.rows.items():
-                if len(rows):
-                    provider.online_store.write_arrow(self._store.config, self._view(view), rows)
+            views = [(self._view(view), rows) for view, rows in pushed.rows.items() if len(rows)]
+            self._write(views)
         return pushed
 
     def rows(self, events: pa.Table) -> Pushed:
@@ -84,6 +84,14 @@ class LiveFeatures:
             self._connection.close()
             self._connection = None
 
+    def _write(self, views: Sequence[tuple[FeatureView, pa.Table]]) -> None:
+        online, config = self._store._get_provider().online_store, self._store.config
+        if sum(len(rows) for _, rows in views) > live_protos.FEW:
+            online.write_views(config, views)
+            return
+        for view, rows in views:
+            online.online_write_batch(config, view, list(live_protos.protos(view, rows)), None)
+
     def _rows(self, events: pa.Table) -> Pushed:
         connection = self._connected()
         with connection.transaction():  # one picture of all tables
@@ -93,31 +101,39 @@ class LiveFeatures:
             known, events = len(events), events.filter(pc.field(Col.TIMESTAMP) >= pa.scalar(as_of))
             if not len(events):
                 return Pushed(as_of, 0, known, {})
-            timeline = self._timeline(connection, as_of, events[Col.USER_ID].unique().to_pylist())
-            items = [(item,) for item in events[Col.ITEM_ID].unique().to_pylist()]
-            profiles = feature_rows.newest(connection, "item_profile_v1", items, FOREVER)
+            timeline, profiles = self._known(connection, as_of, events)
         prepared = live_events.prepared(events, profiles, self._params)
         return Pushed(as_of, len(prepared), known - len(events), live.rows(timeline, prepared))
 
-    def _timeline(self, connection: Connection, as_of: datetime, users: list[str]) -> Timeline:
-        rows = {
-            view: feature_rows.newest(connection, view, [(user,) for user in users], FOREVER)
+    def _known(self, connection: Connection, as_of: datetime, events: pa.Table) -> tuple[Timeline, pa.Table]:
+        """What is published of the events' users, and of their items."""
+        users, items = (events[key].unique().to_pylist() for key in (Col.USER_ID, Col.ITEM_ID))
+        asked = {
+            view: feature_rows.of_entities(view, [(user,) for user in users], FOREVER)
             if VIEWS[view].keys == (Col.USER_ID,)
-            else feature_rows.newest_of_users(connection, view, users)
+            else feature_rows.of_users(view, users)
             for view in live.LIVE
         }
-        recent = feature_rows.recent_days(connection, users)
-        return Timeline.of_rows(rows, recent, round(as_of.timestamp()) * 1_000_000 // DAY_US)
+        profiles = feature_rows.of_entities("item_profile_v1", [(item,) for item in items], FOREVER)
+        questions = [*asked.values(), feature_rows.recent_days(users), profiles]
+        *rows, days, of_items = feature_rows.answers(connection, questions)
+        midnight = round(as_of.timestamp()) * 1_000_000 // DAY_US
+        return Timeline.of_rows(dict(zip(asked, rows, strict=True)), days, midnight), of_items
 
     def _view(self, name: str) -> FeatureView:
         """The view as declared, read once: a published view never changes, and Feast takes long to read it."""
         if name not in self._views:
-            self._views[name] = self._store.get_feature_view(name)
+            try:
+                self._views[name] = self._store.get_feature_view(name)
+            except FeatureViewNotFoundException:
+                raise ServiceError(f"the registry has no feature view {name}: run `make apply`") from None
         return self._views[name]
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._settings.postgres_conninfo, connect_timeout=10, autocommit=True)
+            self._connection = psycopg.connect(
+                self._settings.postgres_conninfo, connect_timeout=10, autocommit=True, **postgres.KEPT_ALIVE
+            )
             self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
             self._connection.read_only = True
         return self._connection

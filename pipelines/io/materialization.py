@@ -19,7 +19,7 @@ from feast import FeatureStore, FeatureView
 from psycopg import Connection
 
 from pipelines.core.errors import ConfigError, ServiceError
-from pipelines.core.online_plan import Job, State, plan
+from pipelines.core.online_plan import BEGINNING, Job, State, plan
 from pipelines.io import newest_rows, postgres, publications
 from pipelines.io.feast_store import answered
 from pipelines.io.progress import counting
@@ -27,7 +27,6 @@ from pipelines.io.receipts import AS_OF, TOKENS
 
 log = logging.getLogger(__name__)
 
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LOCK: Final = "publishing or materialization"
 BOOK: Final = """
 CREATE TABLE IF NOT EXISTS features.materializations (

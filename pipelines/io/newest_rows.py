@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
@@ -11,9 +10,8 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from psycopg import Connection, errors, sql
 
 from pipelines.core.errors import ServiceError
-from pipelines.core.online_plan import EVERYTHING, Job
+from pipelines.core.online_plan import BEGINNING, EVERYTHING, Job
 
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE: Final = 50_000
 
 FULL: Final = """

@@ -13,11 +13,14 @@ from feast.types import Array, String
 from pipelines.core.columns import Col
 from pipelines.core.errors import ServiceError
 from pipelines.core.freshness import Freshness
-from pipelines.core.user_features import Column, UserFeatures
+from pipelines.core.user_features import Column, UserFeatures, UserState
 from pipelines.io import view_freshness
 from pipelines.io.feast_store import answered
 
 CARDS: Final = "item_card_v1"
+HISTORY_VIEW: Final = "user_recent_items_v1"
+RECENT_ITEMS: Final = "recent_items"
+RECENT: Final = f"{HISTORY_VIEW}__{RECENT_ITEMS}"
 CHUNK: Final = 10_000
 """Items in one read: what comes back of them is in memory at once."""
 USER: Final = (Col.USER_ID,)
@@ -53,6 +56,8 @@ class OnlineFeatures:
         self._views = {view.name: view for view in store.list_feature_views()}
         self._features = self._by_keys(service)
         self._cards = self._by_keys(CARDS, texts=True)[ITEM]
+        of_user = self._features.get(USER, [])
+        self._user = self._online.user_reader(store.config, [*of_user, (self._views[HISTORY_VIEW], [RECENT_ITEMS])])
 
     @property
     def as_of(self) -> datetime:
@@ -98,17 +103,26 @@ class OnlineFeatures:
             {view: stamps for _, stamped in found for view, stamps in stamped.items()},
         )
 
+    def state(self, user_id: str) -> UserState:
+        """What is known of a user and of the user's session, in one round trip."""
+        with answered():
+            row = self._online.read_user(self._store.config, self._user, user_id)
+        return UserState(
+            features=row.numbers,
+            recent=row.objects.get(RECENT) or (),
+            session_items=row.session.item_ids,
+            session_types=row.session.event_types,
+            session_epoch_s=row.session.epoch_s,
+        )
+
     def user(self, user_id: str) -> dict[str, float]:
         """A user's features; all NaN for one who isn't known."""
-        return {name: float(values[0]) for name, values in self._columns(USER, {Col.USER_ID: [user_id]}).items()}
+        return {name: float(values[0]) for name, values in self.users([user_id]).items()}
 
-    def user_items(self, user_id: str, item_ids: Sequence[str]) -> dict[str, Column]:
-        """Features of a user with each item, float64 of shape [len(item_ids)]."""
-        return self._columns(USER_ITEM, {Col.USER_ID: [user_id] * len(item_ids), Col.ITEM_ID: list(item_ids)})
-
-    def user_categories(self, user_id: str, categories: Sequence[str]) -> dict[str, Column]:
-        """Features of a user in each category, float64 of shape [len(categories)]; empty where the service has none."""
-        return self._columns(USER_CATEGORY, {Col.USER_ID: [user_id] * len(categories), Col.CATEGORY: list(categories)})
+    def users(self, user_ids: Sequence[str]) -> dict[str, Column]:
+        """Features of each user, float64 of shape [len(user_ids)]; NaN for one who isn't known."""
+        reads = self._reads(USER, {Col.USER_ID: list(user_ids)})
+        return _named(reads, self._read(reads))[0]
 
     def items(self, item_ids: Sequence[str]) -> dict[str, Column]:
         """Features of each item, float64 of shape [len(item_ids)]."""
@@ -127,10 +141,6 @@ class OnlineFeatures:
             reads = [Read(view, keys, names) for view, names in features]
             parts.append(_named(reads, self._read(reads))[0])
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _columns(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> dict[str, Column]:
-        reads = self._reads(keys, rows)
-        return _named(reads, self._read(reads))[0]
 
     def _reads(self, keys: tuple[str, ...], rows: Mapping[str, Sequence[str]]) -> list[Read]:
         return [Read(view, rows, names) for view, names in self._features.get(keys, [])]

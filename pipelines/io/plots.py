@@ -1,6 +1,5 @@
-"""Plots as PNG files whose bytes depend on the data alone; the picture of the evaluation."""
+"""Plots as PNG files whose bytes depend on the data alone."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from pipelines.core.columns import EVENT_TYPES
 from pipelines.io import files
@@ -34,27 +33,3 @@ def panels(width: float, height: float, columns: int, title: str) -> tuple[Figur
         axis.grid(alpha=0.25)
         axis.set_axisbelow(True)
     return figure, axes
-
-
-def evaluation(
-    models: Mapping[str, Mapping[int, Mapping[str, float]]], importance: Sequence[tuple[str, float]]
-) -> Figure:
-    """NDCG and recall by the length of the list for each model, and what the ranker reads most.
-
-    Args:
-        models: model -> cut-off -> metric -> value; the first is ours.
-        importance: input of the ranker -> share of the gain, the most used first.
-    """
-    figure, (left, middle, right) = panels(14, 4.6, 3, "Evaluation on the newest window")
-    for axis, metric in ((left, "ndcg"), (middle, "recall")):
-        for place, (name, by_k) in enumerate(models.items()):
-            width = 2.6 if place == 0 else 1.4
-            axis.plot(list(by_k), [values[metric] for values in by_k.values()], label=name, linewidth=width)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set(title=f"{metric}@k".replace("ndcg", "NDCG"), xlabel="k (length of the list)", ylim=(0, None))
-    left.legend(fontsize=8)
-    shown = list(reversed(importance[:12]))
-    right.barh([name for name, _ in shown], [share for _, share in shown], color=COLOURS["click"])
-    right.set(title="What the ranker reads", xlabel="share of the gain of all splits")
-    right.tick_params(axis="y", labelsize=7)
-    return figure

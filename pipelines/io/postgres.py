@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
@@ -28,6 +28,15 @@ TYPES: Final = {
 }
 """Arrow type -> Postgres type, as Postgres itself names it."""
 
+KEPT_ALIVE: Final[dict[str, Any]] = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 120_000,
+}
+"""A server that is lost without a word is noticed: within a minute by who waits for it, within two by who sends
+(seconds, but the last one milliseconds). It ends a COPY as well that the server doesn't take from for so long."""
 LOG: Final = Path("logs/postgres.log")
 """Of the embedded server."""
 NO_SPACE: Final = "No space left on device"
@@ -45,7 +54,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     output = settings.root / LOG
     began = output.stat().st_size if output.exists() else 0
     try:
-        with psycopg.connect(settings.postgres_conninfo, connect_timeout=10) as connection:
+        with psycopg.connect(settings.postgres_conninfo, connect_timeout=10, **KEPT_ALIVE) as connection:
             yield connection
     except psycopg.OperationalError as error:
         where = f"{settings.postgres_host}:{settings.postgres_port}/{settings.postgres_db}"

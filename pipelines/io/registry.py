@@ -1,28 +1,29 @@
 """The model registry: MLflow's, holding bundles as plain artifacts. The alias ``champion`` is what the service runs."""
 
-import logging
-import os
+import json
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.core.errors import ModelError, ServiceError
+from pipelines.core.errors import ModelError
+from pipelines.io import mlflow_flavor, mlflow_runs
 from pipelines.io.bundles import MANIFEST, digest
-from pipelines.io.files import read_json, replacing
+from pipelines.io.files import read_json, remove, replacing
 
 NAME: Final = "recomart"
 """The experiment and the registered model."""
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-BUNDLE: Final = "bundle"
-"""Artifact folder of the bundle within its run."""
+PREVIOUS: Final = "previous"
+"""Alias of the version that was champion before the champion was promoted; a rollback takes it away."""
+MODEL: Final = "model"
+"""Artifact folder of the model within its run."""
+BUNDLE: Final = f"{MODEL}/{mlflow_flavor.DATA}"
 HASH: Final = "bundle_sha256"
-METRICS_AT_ONCE: Final = 1000
-"""MLflow's limit."""
+DATA_HASH: Final = "data_sha256"
+"""Tag: what names the events that the model learned from."""
 SERVICE: Final = "feature_service"
 """Tag that names what the model reads."""
 LINEAGE: Final = "lineage.json"
@@ -48,6 +49,8 @@ class Known:
     aliases: tuple[str, ...]
     feature_service: str
     """What it reads."""
+    tags: Mapping[str, str]
+    description: str = ""
 
 
 def register(
@@ -60,26 +63,44 @@ def register(
     tags: Mapping[str, str],
     reports: Path | None = None,
     lineage: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> Version:
     """Log a run with the bundle and register it as a new version; the same bundle is never registered twice.
+
+    The bundle is logged as a model of MLflow, with ``reports`` (a folder) as ``report/`` beside it, and ``texts``: file
+    name -> content. A version comes only after its run is whole.
 
     Raises:
         ServiceError: MLflow doesn't answer.
     """
     sha256 = digest(bundle_folder)
-    with _client(tracking_uri) as client:
+    with mlflow_runs.client_of(tracking_uri) as client:
         _ensure_model(client)
         for known in client.search_model_versions(f"name = '{NAME}'"):
             if known.tags.get(HASH) == sha256:
                 return Version(int(known.version), known.run_id, created=False)
-        run_id = _log_run(
-            client, tracking_uri, bundle_folder, metrics, params, {**tags, HASH: sha256}, reports, lineage
-        )
-        source = f"{client.get_run(run_id).info.artifact_uri}/{BUNDLE}"
-        version = client.create_model_version(
-            NAME, source, run_id, tags={**tags, HASH: sha256}, description=description
-        )
+        tagged = {**tags, HASH: sha256}
+        with mlflow_runs.logged(client, tracking_uri, NAME, metrics, params, tagged, sha256[:12]) as run_id:
+            if DATA_HASH in tags:
+                mlflow_runs.log_dataset(client, run_id, NAME, tags[DATA_HASH])
+            _log_model(client, run_id, bundle_folder)
+            if reports is not None:
+                client.log_artifacts(run_id, str(reports), "report")
+            if lineage is not None:
+                client.log_dict(run_id, dict(lineage), LINEAGE)
+            for name, text in (texts or {}).items():
+                client.log_text(run_id, text, name)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL}"
+        version = client.create_model_version(NAME, source, run_id, tags=tagged, description=description)
         return Version(int(version.version), run_id, created=True)
+
+
+def _log_model(client: Any, run_id: str, bundle_folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        said = mlflow_flavor.describe(Path(folder), run_id, MODEL)
+        client.log_artifacts(run_id, folder, MODEL)
+    client.log_artifacts(run_id, str(bundle_folder), BUNDLE)
+    client.set_tag(run_id, "mlflow.log-model.history", json.dumps([said]))  # by it MLflow's pages know it is a model
 
 
 def name_alias(tracking_uri: str, version: int, alias: str) -> None:
@@ -88,7 +109,7 @@ def name_alias(tracking_uri: str, version: int, alias: str) -> None:
     Raises:
         ServiceError: MLflow doesn't answer, or has no such version.
     """
-    with _client(tracking_uri) as client:
+    with mlflow_runs.client_of(tracking_uri) as client:
         client.set_registered_model_alias(NAME, alias, str(version))
 
 
@@ -98,40 +119,27 @@ def champion(tracking_uri: str) -> int | None:
     Raises:
         ServiceError: MLflow doesn't answer.
     """
-    if (file := _sqlite_file(tracking_uri)) and not file.exists():
-        return None
-    from mlflow.exceptions import MlflowException
-
-    with _client(tracking_uri) as client:
-        try:
-            return int(client.get_model_version_by_alias(NAME, CHAMPION).version)
-        except MlflowException as error:
-            # The store says INVALID_PARAMETER_VALUE where the model is there and the alias isn't.
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+    return aliases(tracking_uri).get(CHAMPION)
 
 
-def log_run(
-    tracking_uri: str, experiment: str, metrics: Mapping[str, float], params: Mapping[str, str], files: Sequence[Path]
-) -> str:
-    """Log a run of ``experiment`` with ``files`` as its artifacts; returns the run's id.
+def aliases(tracking_uri: str) -> dict[str, int]:
+    """Alias -> the version that it names, by one question; none where nothing is registered yet.
 
     Raises:
         ServiceError: MLflow doesn't answer.
     """
-    from mlflow.entities import Metric, Param, RunStatus
+    if (file := mlflow_runs.sqlite_file(tracking_uri)) and not file.exists():
+        return {}
+    from mlflow.exceptions import MlflowException
 
-    with _client(tracking_uri) as client:
-        run = client.create_run(_experiment(client, tracking_uri, experiment))
-        values = [Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()]
-        for start in range(0, len(values), METRICS_AT_ONCE):
-            client.log_batch(run.info.run_id, metrics=values[start : start + METRICS_AT_ONCE])
-        client.log_batch(run.info.run_id, params=[Param(name, value) for name, value in params.items()])
-        for file in files:
-            client.log_artifact(run.info.run_id, str(file))
-        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FINISHED))
-        return str(run.info.run_id)
+    with mlflow_runs.client_of(tracking_uri) as client:
+        try:
+            named = client.get_registered_model(NAME).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+        return {alias: int(version) for alias, version in named.items()}
 
 
 def holds(tracking_uri: str, version: int, run_id: str) -> bool:
@@ -140,9 +148,9 @@ def holds(tracking_uri: str, version: int, run_id: str) -> bool:
     Raises:
         ServiceError: MLflow doesn't answer.
     """
-    if (file := _sqlite_file(tracking_uri)) and not file.exists():
+    if (file := mlflow_runs.sqlite_file(tracking_uri)) and not file.exists():
         return False
-    with _client(tracking_uri) as client:
+    with mlflow_runs.client_of(tracking_uri) as client:
         known = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'")
         return any(int(one.version) == version for one in known)
 
@@ -153,20 +161,40 @@ def known(tracking_uri: str) -> list[Known]:
     Raises:
         ServiceError: MLflow doesn't answer.
     """
-    if (file := _sqlite_file(tracking_uri)) and not file.exists():
+    if (file := mlflow_runs.sqlite_file(tracking_uri)) and not file.exists():
         return []
-    with _client(tracking_uri) as client:
+    with mlflow_runs.client_of(tracking_uri) as client:
         found = client.search_model_versions(f"name = '{NAME}'")
         # a search leaves the aliases out
-        aliases = client.get_registered_model(NAME).aliases if found else {}
+        by_alias = client.get_registered_model(NAME).aliases if found else {}
         named: dict[int, list[str]] = {}
-        for alias in sorted(aliases):
-            named.setdefault(int(aliases[alias]), []).append(alias)
+        for alias in sorted(by_alias):
+            named.setdefault(int(by_alias[alias]), []).append(alias)
         by_number = sorted(found, key=lambda one: int(one.version))
         return [
-            Known(int(one.version), one.run_id, tuple(named.get(int(one.version), ())), one.tags.get(SERVICE, ""))
+            Known(
+                int(one.version),
+                one.run_id,
+                tuple(named.get(int(one.version), ())),
+                one.tags.get(SERVICE, ""),
+                dict(one.tags),
+                one.description or "",
+            )
             for one in by_number
         ]
+
+
+def named(versions: Sequence[Known], wanted: str) -> Known:
+    """The version of a number or alias.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for version in versions:
+        if wanted in (str(version.number), *version.aliases):
+            return version
+    there = ", ".join(" ".join([str(version.number), *version.aliases]) for version in versions)
+    raise ModelError(f"there is no model version {wanted!r}; there are: {there or 'none yet, run `make pipeline`'}")
 
 
 def lineage(tracking_uri: str, run_id: str) -> dict[str, Any] | None:
@@ -175,11 +203,23 @@ def lineage(tracking_uri: str, run_id: str) -> dict[str, Any] | None:
     Raises:
         ServiceError: MLflow doesn't answer.
     """
-    with _client(tracking_uri) as client, tempfile.TemporaryDirectory() as folder:
+    with mlflow_runs.client_of(tracking_uri) as client, tempfile.TemporaryDirectory() as folder:
         if not any(one.path == LINEAGE for one in client.list_artifacts(run_id)):
             return None
         found: dict[str, Any] = read_json(Path(client.download_artifacts(run_id, LINEAGE, folder)))
         return found
+
+
+def metrics(tracking_uri: str, run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Run -> what was measured of its model.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    if not run_ids:
+        return {}
+    with mlflow_runs.client_of(tracking_uri) as client:
+        return {run_id: dict(client.get_run(run_id).data.metrics) for run_id in run_ids}
 
 
 def fetch(tracking_uri: str, version: int, destination: Path) -> Path:
@@ -187,62 +227,24 @@ def fetch(tracking_uri: str, version: int, destination: Path) -> Path:
 
     Raises:
         ServiceError: MLflow doesn't answer, or has no such version.
-        ModelError: what arrived isn't what was registered.
+        ModelError: it is gone, or what arrived isn't what was registered.
     """
-    with _client(tracking_uri) as client:
+    with mlflow_runs.client_of(tracking_uri) as client:
         known = client.get_model_version(NAME, str(version))
         expected = known.tags.get(HASH)
         if (destination / MANIFEST).exists() and digest(destination) == expected:
             return destination
+        if not any(one.path == f"{BUNDLE}/{MANIFEST}" for one in client.list_artifacts(known.run_id, BUNDLE)):
+            raise ModelError(f"model version {version}: its bundle is gone from MLflow's artifacts")
         with replacing(destination) as temporary:
             temporary.mkdir()
-            (Path(client.download_artifacts(known.run_id, BUNDLE, str(temporary)))).rename(temporary / "arrived")
-            for file in sorted((temporary / "arrived").iterdir()):
+            arrived = Path(client.download_artifacts(known.run_id, BUNDLE, str(temporary)))
+            for file in sorted(arrived.iterdir()):
                 file.rename(temporary / file.name)
-            (temporary / "arrived").rmdir()
+            remove(temporary / MODEL)
             if not (temporary / MANIFEST).exists() or digest(temporary) != expected:
                 raise ModelError(f"model version {version}: its bundle isn't the one that was registered; train again")
     return destination
-
-
-def _log_run(
-    client: Any,
-    tracking_uri: str,
-    bundle_folder: Path,
-    metrics: Mapping[str, float],
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-    reports: Path | None,
-    lineage: Mapping[str, Any] | None,
-) -> str:
-    from mlflow.entities import Metric, Param
-
-    run = client.create_run(_experiment(client, tracking_uri), tags=dict(tags), run_name=tags[HASH][:12])
-    run_id: str = run.info.run_id
-    status = "FAILED"
-    try:
-        client.log_batch(
-            run_id,
-            metrics=[Metric(name, value, run.info.start_time, 0) for name, value in metrics.items()],
-            params=[Param(name, value) for name, value in params.items()],
-        )
-        client.log_artifacts(run_id, str(bundle_folder), BUNDLE)
-        if reports is not None:
-            client.log_artifacts(run_id, str(reports), "report")
-        if lineage is not None:
-            client.log_dict(run_id, dict(lineage), LINEAGE)
-        status = "FINISHED"
-    finally:
-        client.set_terminated(run_id, status)
-    return run_id
-
-
-def _experiment(client: Any, tracking_uri: str, name: str = NAME) -> str:
-    """The experiment's id; with SQLite its artifacts lie beside the database, elsewhere the server decides."""
-    if known := client.get_experiment_by_name(name):
-        return str(known.experiment_id)
-    file = _sqlite_file(tracking_uri)
-    return str(client.create_experiment(name, (file.parent / "artifacts").as_uri() if file else None))
 
 
 def _ensure_model(client: Any) -> None:
@@ -254,29 +256,3 @@ def _ensure_model(client: Any) -> None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         client.create_registered_model(NAME, description="RecoMart's bundles: candidate sources and ranker.")
-
-
-@contextmanager
-def _client(tracking_uri: str) -> Iterator[Any]:
-    """MLflow's client, silent, and giving up within seconds; its errors become ours."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SADeprecationWarning, SQLAlchemyError
-
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=SADeprecationWarning, module="mlflow")
-    if file := _sqlite_file(tracking_uri):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise ServiceError(f"MLflow at {tracking_uri}: {first_line}") from error
-
-
-def _sqlite_file(tracking_uri: str) -> Path | None:
-    return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, UTC_US, Col
 from pipelines.core.mapping import Format, SourceMapping
-from pipelines.io import records, tables
+from pipelines.io import lake, records, tables
 from pipelines.io.assessor import BAD, IS_CANCELLATION, LINES, PLACE, SHOWN, Assessed, Assessor
 from pipelines.io.parallel import ordered
 from pipelines.io.progress import counting
@@ -46,9 +46,13 @@ class Counts:
     duplicates: NDArray[np.int64]
     reasons: NDArray[np.int64]
     days: dict[str, int] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=dict)
+    """Of the good events of a day, those that the service took."""
     cancellations: int = 0
     repaired: int = 0
     """Of the quarantined rows, those that a good row of a repairs file stands for."""
+    erased: int = 0
+    """Rows of erased users, which are none of the others."""
 
     @property
     def events(self) -> int:
@@ -67,8 +71,10 @@ class Sorter:
 
     def __init__(self, raw: Path, entries: list[dict[str, Any]], assessor: Assessor, staged: Path) -> None:
         self._raw, self._entries, self._assessor, self._staged = raw, entries, assessor, staged
+        self._live = assessor.live()
         self._good, self._bad = Days(staged / "good"), FileBatches(staged / "bad")
         n = len(entries)
+        self._live_files = np.array([lake.LIVE in entry for entry in entries], bool)
         self.counts = Counts(_zeros(n), _zeros(n), _zeros(n), _zeros(len(assessor.reasons)))
         self._repeated = self._gone = np.array([], np.int64)
         self._repairs: dict[tuple[str, int], int] = {}
@@ -104,18 +110,23 @@ class Sorter:
 
     def _blocks(self, mapping: SourceMapping) -> Iterator[Callable[[], tuple[int, Assessed]]]:
         for file, entry in enumerate(self._entries):
-            own = _of_repairs(mapping) if entry.get("repairs") else mapping
+            own, assessor = mapping, self._assessor
+            if entry.get(lake.REPAIRS):
+                own = _of_repairs(mapping)
+            elif lake.LIVE in entry:
+                own, assessor = mapping.live(), self._live
             arrived = pa.scalar(tables.utc(entry["ingested_at"]), UTC_US)
             for block in records.blocks(self._raw / entry["path"], own):
-                yield partial(self._assess, block, file, arrived)
-
-    def _assess(self, block: Block, file: int, arrived: pa.Scalar) -> tuple[int, Assessed]:
-        return file, self._assessor(block, file, arrived)
+                yield partial(_assess, assessor, block, file, arrived)
 
     def _count(self, file: int, assessed: Assessed) -> None:
         self.counts.rows[file] += assessed.rows
+        self.counts.erased += assessed.erased
         self.counts.quarantined[file] += len(assessed.bad)
-        self.counts.reasons += assessed.reasons
+        names = (self._live if lake.LIVE in self._entries[file] else self._assessor).reasons
+        for name, rows in zip(names, assessed.reasons.tolist(), strict=True):
+            if rows:
+                self.counts.reasons[self._assessor.reasons.index(name)] += rows
         for target, line, own, good in assessed.repairs:
             self._repairs[target, line] = file * LINES + own
             if not good:
@@ -130,6 +141,7 @@ class Sorter:
             for day, count, aside in ordered(partial(self._write_day, events, day) for day in days):
                 if count:
                     self.counts.days[str(_date(day))] = count
+                    self.counts.live |= {str(_date(day)): aside["live"]} if aside["live"] else {}
                 self.counts.cancellations += aside["cancelled"]
                 self.counts.duplicates += aside["again"]
                 advance(1)
@@ -147,7 +159,8 @@ class Sorter:
                 tables.write(self._staged / name / f"{day:06d}.parquet", rows, schema)
         again = np.concatenate([_zeros(0), *(table[PLACE].to_numpy() for table in aside["again"])])
         by_file = np.bincount(again // LINES, minlength=len(self._entries))
-        return day, count, {"cancelled": sum(map(len, aside["cancelled"])), "again": by_file}
+        live = sum(table.num_rows for table in aside["live"])
+        return day, count, {"cancelled": sum(map(len, aside["cancelled"])), "again": by_file, "live": live}
 
     def _events(self, day: int, aside: dict[str, list[pa.Table]]) -> Iterator[pa.Table]:
         """The day's events in order; repetitions, cancellations and what the log shows of its items go ``aside``."""
@@ -161,6 +174,9 @@ class Sorter:
             if pc.any(cancels).as_py():
                 aside["cancelled"].append(rows.filter(cancels).select(CANCELLATION_SCHEMA.names))
                 rows = rows.filter(pc.invert(cancels))
+            if self._live_files.any():
+                live = self._live_files[rows[PLACE].to_numpy() // LINES]
+                aside["live"].append(rows.filter(pa.array(live)).select([PLACE]))
             if self._assessor.from_log:
                 aside["listed"].append(_listed(rows))
             yield rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
@@ -218,6 +234,10 @@ class Sorter:
     def _where(self, place: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         paths = pa.array([str(entry["path"]) for entry in self._entries])
         return paths.take(pa.array(place // LINES)), pa.array(place % LINES)
+
+
+def _assess(assessor: Assessor, block: Block, file: int, arrived: pa.Scalar) -> tuple[int, Assessed]:
+    return file, assessor(block, file, arrived)
 
 
 def _among(places: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.bool_]:

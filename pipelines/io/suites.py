@@ -97,7 +97,8 @@ def details(judged: Judged) -> dict[str, dict[str, Any]]:
         f"drift_{name}": compared | {"bins": found.bins, "moved": list(found.moved)}
         for name, found in judged.drifts.items()
     }
-    return drifts | {"volume": compared | {"events": day.events, "mean_before": day.mean}}
+    waiting = {later.isoformat(): events for later, events in day.waiting.items()}
+    return drifts | {"volume": compared | {"events": day.events, "mean_before": day.mean, "waiting": waiting}}
 
 
 def _data_set(gxe: Any, max_bad_share: float) -> list[Any]:

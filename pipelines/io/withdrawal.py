@@ -49,7 +49,7 @@ def restore(root: Path, given: str) -> str:
     if entry.get(lake.REPAIRS):
         _refuse_second(manifest, entry)
     elif manifest.path.parent == root / lake.CLICKSTREAM:
-        entry["rows"] = _rows(root, manifest.path.parent / entry["path"])
+        entry["rows"] = _rows(root, manifest.path.parent / entry["path"], lake.LIVE in entry)
     del entry[lake.WITHDRAWN]
     manifest.write()
     return f"{entry['path']} ({entry['source']}, {entry['rows']} rows) is read again"
@@ -102,7 +102,7 @@ def _refuse_second(manifest: lake.Manifest, entry: dict[str, Any]) -> None:
             raise InputError(f"{entry['path']} repairs {place[0]}:{place[1]}, which {other.where} repairs by now")
 
 
-def _rows(root: Path, path: Path) -> int:
+def _rows(root: Path, path: Path, live: bool) -> int:
     """The rows of a file that fits the connected mapping.
 
     Raises:
@@ -110,4 +110,4 @@ def _rows(root: Path, path: Path) -> int:
     """
     mapping = sources.load_mapping(sources.read_connection(root).source, root)
     with intake.scratch(root / lake.CLICKSTREAM) as copy:
-        return intake.copy(path, copy, mapping).rows
+        return intake.copy(path, copy, mapping.live() if live else mapping).rows

@@ -19,16 +19,16 @@ from pipelines.core.candidates import Candidates
 from pipelines.core.columns import Col
 from pipelines.core.fitting import propose_only
 from pipelines.core.interactions import encode, lasting, positions
-from pipelines.core.ranker_inputs import reads
+from pipelines.core.past import Catalogue
+from pipelines.core.ranker_inputs import NO_CATEGORY, reads
 from pipelines.core.split import Gains, cuts, gains
-from pipelines.io import bundles, events, feast_store, item_categories, training_data
+from pipelines.io import bundles, events, feast_store, known_items, training_data
 from pipelines.io.files import replacing, sha256, write_json
 from pipelines.io.progress import progress
 from pipelines.params import Params
 
 log = logging.getLogger(__name__)
 
-USERS_A_BATCH: Final = 256
 ROWS_A_READ: Final = 60_000
 """Candidates in one point-in-time join and in one row group, about."""
 
@@ -92,7 +92,8 @@ def run(context: Context) -> None:
 def _window(
     root: Path, log_: pa.Table, cut: datetime, length: timedelta, max_users: int, params: Params, data_sha256: str
 ) -> Window:
-    bundle = propose_only(log_, cut, params.model_dump(mode="json"), data_sha256)
+    listed = known_items.known_at(root, cut)
+    bundle = propose_only(log_, cut, params.model_dump(mode="json"), data_sha256, listed)
     later = encode(lasting(log_, cut, cut + length), params.event_weights)
     known = later.user_ids[positions(bundle.user_ids, later.user_ids) >= 0]
     found = gains(bundle, later, known)
@@ -105,7 +106,7 @@ def _window(
         known[chosen],
         Gains(found.matrix[chosen], found.item_ids),
         active=len(later.user_ids),
-        categories=item_categories.known_at(root, bundle.item_ids, cut),
+        categories=np.array([name or NO_CATEGORY for name in Catalogue.of(bundle.item_ids, listed).category], object),
     )
 
 
@@ -148,11 +149,12 @@ def _proposed(
 ) -> Iterator[pa.Table]:
     """The selected candidates of the window's users with their labels, a table for each batch of users."""
     bundle, n_users = window.bundle, len(window.user_ids)
-    batches = range(0, n_users, USERS_A_BATCH)
+    size = scoring.USERS_AT_ONCE
+    batches = range(0, n_users, size)
     for start in progress(batches, f"candidates at {window.cut.date()}", len(batches)):
-        users = slice(start, min(start + USERS_A_BATCH, n_users))
+        users = slice(start, min(start + size, n_users))
         user_idx = positions(bundle.user_ids, window.user_ids[users])
-        candidates = scoring.candidates(bundle, user_idx, params.candidates.per_source)
+        candidates = scoring.candidates(bundle, bundle.histories.take(user_idx), params.candidates.per_source)
         grades = labels.graded(candidates, window.gains.matrix[users])
         kept = select(candidates, grades)
         yield labels.to_table(

@@ -1,27 +1,47 @@
-"""Rank the whole catalogue for the users of the newest window; compare RecoMart with popularity and its own sources."""
+"""Rank the whole catalogue for the users of the newest window; compare RecoMart with all else, and look inside."""
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from pipelines.context import Context
-from pipelines.core import comparison, metrics, ranking
+from pipelines.core import ablation, champion, comparison, evaluation, ranking, scoring
 from pipelines.core.bundle import Bundle
+from pipelines.core.champion import Compared
 from pipelines.core.columns import Col
-from pipelines.core.comparison import BASELINE, OURS, Relevance
-from pipelines.core.errors import ModelError
-from pipelines.io import bundles, evaluation_report, plots, training_data
+from pipelines.core.comparison import CHAMPION, OURS, Relevance
+from pipelines.core.errors import InputError, ModelError, ServiceError
+from pipelines.core.evaluation import MERGED, Lists, Ranked
+from pipelines.core.interactions import positions
+from pipelines.core.labels import Examples
+from pipelines.io import (
+    bundles,
+    champion_examples,
+    evaluation_plots,
+    evaluation_report,
+    evaluation_text,
+    plots,
+    training_data,
+)
 from pipelines.io.files import read_json, replacing
 from pipelines.io.progress import progress
+from pipelines.stages import train
 
 log = logging.getLogger(__name__)
 
+MODELS: Final = Path("data/models")
+METRICS: Final = Path("data/reports/metrics.json")
+REPORT: Final = Path("data/reports/evaluation")
 HEADLINE: Final = 10
 """The cut-off of the metric that decides about promotion."""
+Rankers = Mapping[str, tuple[ablation.Step, Any]]
+"""Step -> its inputs, and a ranker that reads them."""
 
 
 def run(context: Context) -> None:
@@ -33,91 +53,103 @@ def run(context: Context) -> None:
     """
     started = time.monotonic()
     root, params = context.root, context.params
-    bundle = bundles.load(root / "data/models/evaluation")
+    bundle = bundles.load(root / MODELS / "evaluation")
     split = training_data.split(root)
-    if bundle.manifest["cut"] != split["evaluation"]["cut"]:
+    if bundle.ranker is None or bundle.manifest["cut"] != split["evaluation"]["cut"]:
         raise ModelError(f"data/models was trained for another cut ({bundle.manifest['cut']}): train again")
     truth = training_data.truth(root)
-    relevant = comparison.relevance(
-        bundle, truth[Col.USER_ID].to_numpy().astype(str), truth[Col.ITEM_ID].to_numpy().astype(str)
-    )
+    wanted = (truth[name].to_numpy().astype(str) for name in (Col.USER_ID, Col.ITEM_ID))
+    relevant = comparison.relevance(bundle, *wanted)
     ks = sorted({*params.evaluation.k, HEADLINE})
-    ranked = _ranked(root, bundle, relevant, max(ks))
-    models = {
-        name: comparison.by_k(table, relevant, len(bundle.item_ids), range(1, max(ks) + 1))
-        for name, table in ranked.items()
-    }
-    evaluation_report.write_metrics(root / "data/reports/metrics.json", models, ks, len(relevant.user_ids))
-    importance = ranking.importance(bundle.ranker) if bundle.ranker else []
-    with replacing(root / "data/reports/evaluation") as folder:
+    rankers = _ablated(root, bundle) if params.evaluation.ablation else {}
+    ranked = _ranked(root, bundle, relevant, rankers, max(ks))
+    compared = _champion(context, bundle, relevant, max(ks))
+    if compared.lists is not None:
+        ranked = replace(ranked, models={**ranked.models, CHAMPION: compared.lists})
+    inputs = {name: len(step.inputs) for name, (step, _) in rankers.items()} | {OURS: len(bundle.manifest["features"])}
+    results = evaluation.measure(bundle, ranked, relevant, inputs, ks, HEADLINE, params.seed)
+    users, importance = len(relevant.user_ids), ranking.importance(bundle.ranker)
+    blend = sorted(bundle.ranker.blend.items(), key=lambda named: -named[1])
+    evaluation_report.write_metrics(root / METRICS, results.models, results.curves, ks, users)
+    with replacing(root / REPORT) as folder:
         folder.mkdir()
-        evaluation_report.write_headlines(folder, models, HEADLINE)
-        evaluation_report.write_curves(folder / "metric_by_k.csv", models)
-        evaluation_report.write_importance(folder / "importance.csv", importance[:25])
-        plots.save(plots.evaluation(models, importance), folder / "evaluation.png")
-        sections = _sections(split, models, ks, _verdicts(ranked, relevant, params.seed), _check(root))
-        evaluation_report.write_report(folder / "report.md", sections)
-    print(evaluation_report.table(models, HEADLINE))  # noqa: T201
-    log.info("%d users, %d models, %.1f s", len(relevant.user_ids), len(models), time.monotonic() - started)
+        evaluation_report.write(folder, results, importance, compared, users)
+        for name, figure in evaluation_plots.pictures(results, blend, importance).items():
+            plots.save(figure, folder / f"{name}.png")
+        report, choice = folder / "report.md", read_json(root / MODELS / "check.json")
+        evaluation_text.write(report, results, split, bundle.manifest, blend, importance, compared.why_not, choice)
+    print(evaluation_text.table(results.models, HEADLINE))  # noqa: T201
+    print(f"report: {root / REPORT / 'report.md'} (`make ui` opens MLflow with all runs)")  # noqa: T201
+    log.info("%d users, %d models, %.1f s", users, len(results.models), time.monotonic() - started)
 
 
-def _ranked(root: Path, bundle: Bundle, relevant: Relevance, k: int) -> dict[str, np.ndarray]:
-    """Model -> int32 [users, k], rows in the order of ``relevant``."""
-    tables: dict[str, np.ndarray] = {}
-    parts = training_data.examples(root / training_data.EVALUATION, bundle.manifest["sources"])
-    for part in progress(parts, "ranking"):
-        row = np.searchsorted(relevant.user_ids, part.user_ids)
-        for name, ranked in comparison.rankings(bundle, part, k).items():
-            tables.setdefault(name, np.full((len(relevant.user_ids), k), -1, np.int32))[row] = ranked
-    return tables
+def _ranked(root: Path, bundle: Bundle, relevant: Relevance, rankers: Rankers, k: int) -> Ranked:
+    """Rank all candidates of all users, a part of the file at a time."""
+    models, steps = Lists(relevant, k), Lists(relevant, k)
+    scored, hits = [], []
+    sources, service = bundle.manifest["sources"], bundle.manifest["feature_service"]
+    for part in progress(training_data.examples(root / training_data.EVALUATION, sources), "ranking"):
+        by_model = comparison.scores(bundle, part)
+        scored.append(by_model[OURS])
+        hits.append(part.labels > 0)
+        for name, lists in comparison.rankings(bundle, part, k, by_model).items():
+            models.add(name, part.user_ids, lists)
+        if rankers:
+            by_step = {MERGED: ablation.fused(part.candidates.source_ranks)}
+            inputs = ranking.inputs(sources, part.candidates, part.features, part.at, service)
+            by_step |= ablation.predictions(rankers, bundle.manifest["features"], inputs)
+            for name, scores in by_step.items():
+                steps.add(name, part.user_ids, comparison.best(part.candidates, scores, k))
+    return Ranked(models.tables, steps.tables, np.concatenate(scored), np.concatenate(hits))
 
 
-def _verdicts(ranked: Mapping[str, np.ndarray], relevant: Relevance, seed: int) -> str:
-    """One line for each other model: whether RecoMart beats it."""
-    ndcg = {}
-    for name, table in ranked.items():
-        hits = metrics.hits(table, relevant.indptr, relevant.indices)
-        ndcg[name] = metrics.per_user(hits, relevant.count, HEADLINE)["ndcg"]
-    lines = []
-    for name in ranked:
-        if name != OURS:
-            gap, low, high = comparison.difference(ndcg[OURS], ndcg[name], np.random.default_rng(seed))
-            verdict = "beats" if low > 0 else "is worse than" if high < 0 else "can't be told apart from"
-            lines.append(f"- RecoMart **{verdict}** {name}: {gap:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
-    return "\n".join(lines)
+def _ablated(root: Path, bundle: Bundle) -> Rankers:
+    """A ranker for each step of the ablation, trained on the training windows."""
+    manifest = bundle.manifest
+    names, service, options = list(manifest["features"]), manifest["feature_service"], manifest["params"]["ranker"]
+    rows = train.examples(root / training_data.TRAINING, manifest["sources"], service)
+    steps, rankers = ablation.steps(manifest["sources"], service), {}
+    for step in progress(steps, "ablation", len(steps)):
+        inputs = rows.inputs[:, [names.index(name) for name in step.inputs]]
+        settings = ablation.coarse(options, bundle.ranker) if step.trees else {**options, "trees": 0}
+        ranker = ranking.train(inputs, rows.labels, rows.group, step.inputs, settings, manifest["params"]["seed"])
+        rankers[step.name] = (step, ranker)
+    return rankers
 
 
-def _check(root: Path) -> str:
-    check = read_json(root / "data/models/check.json")
-    if check is None:
-        return "There is one training cut only: nothing older to learn from and check on the newest."
-    values = check["ndcg@10"]
-    best = max((name for name in values if name != OURS), key=lambda name: values[name])
-    lines = [f"- {name}: {value:.4f}" for name, value in values.items()]
-    verdict = "better" if values[OURS] > values[best] else "**worse**"
-    return (
-        f"A ranker that learned from the older cuts, on the sampled candidates of {check['users']} users of the newest "
-        f"training cut, is {verdict} than the best source alone ({best}). NDCG@10:\n\n" + "\n".join(lines)
-    )
+def _champion(context: Context, bundle: Bundle, relevant: Relevance, k: int) -> Compared:
+    """The champion's lists, made without what it knows of the window."""
+    try:
+        found = champion_examples.fetched(context.settings)
+        if found is None:
+            return Compared()
+        version, incumbent = found
+        way = champion.way(incumbent.manifest, bundle.manifest)
+        if isinstance(way, str):
+            return Compared(version, why_not=way)
+        before, parts = _before(context, bundle, incumbent, way.same_candidates, relevant.user_ids)
+        return Compared(version, _lists(before, bundle, parts, relevant, k))
+    except (ServiceError, ModelError, InputError) as error:
+        log.warning("the champion isn't compared: %s", error)
+        return Compared(why_not=str(error))
 
 
-def _sections(
-    split: Mapping[str, Any], models: Mapping[str, evaluation_report.ByK], ks: list[int], verdicts: str, check: str
-) -> dict[str, str]:
-    window = split["evaluation"]
-    introduction = (
-        f"Window: {window['cut'][:10]} to {window['end'][:10]} (end not included, UTC). {window['active_users']} users "
-        f"were active; measured are the {window['users']} of them with history before the window who turned to "
-        f"something new in it, {window['relevant'] / window['users']:.1f} items each.\n\n"
-        "The whole catalogue is ranked, less what the user had interacted with. Relevant is every new item with an "
-        "event of positive weight in the window (by default any but remove_from_cart), also an item that nobody knew "
-        "before. Sources and features know what happened before the window; the ranker learned from earlier windows "
-        f"({', '.join(cut['cut'][:10] for cut in split['training'])}).\n\n"
-        f"`{BASELINE}` is recent popularity, `popularity_all_time` the number of users ever; `svd` and `covisitation` "
-        "are RecoMart's own sources, each alone. Definitions of the metrics: `pipelines/core/metrics.py`."
-    )
-    sections = {"Evaluation": introduction}
-    sections |= {f"Best {k}": evaluation_report.table(models, k) for k in ks}
-    sections["Who beats whom (NDCG@10, paired bootstrap over users)"] = verdicts
-    sections["Inner check of the ranker"] = check
-    return sections
+def _before(
+    context: Context, bundle: Bundle, incumbent: Bundle, same_candidates: bool, user_ids: np.ndarray
+) -> tuple[Bundle, Iterable[Examples]]:
+    """(the champion as of the cut, its candidates)."""
+    if same_candidates:
+        path, sources = context.root / training_data.EVALUATION, bundle.manifest["sources"]
+        return replace(bundle, ranker=incumbent.ranker), training_data.examples(path, sources)
+    before = champion_examples.refitted(context.root, incumbent, datetime.fromisoformat(bundle.manifest["cut"]))
+    return before, champion_examples.examples(context.settings, before, user_ids)
+
+
+def _lists(before: Bundle, bundle: Bundle, parts: Iterable[Examples], relevant: Relevance, k: int) -> np.ndarray:
+    """int32 [users, k] positions among the items of ``bundle``."""
+    lists = Lists(relevant, k)
+    place = np.append(positions(bundle.item_ids, before.item_ids), -1)
+    for part in progress(parts, "ranking by the champion"):
+        scores = scoring.rank(before, part.candidates, part.features, part.at)
+        lists.add(CHAMPION, part.user_ids, place[comparison.best(part.candidates, scores, k)])
+    return lists.tables[CHAMPION]

@@ -1,4 +1,4 @@
-"""Copy new files of the connected shop's log and its catalogue into the raw lake, with a manifest.
+"""Copy new files of the connected shop's log, its live events and its catalogue into the raw lake, with a manifest.
 
 A file that can't be used is refused, and all others still come in.
 """
@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import files, intake, lake, sources
+from pipelines.io import erasure, files, intake, lake, live_intake, live_trim, sources
 from pipelines.io.catalogue_client import fetch_products, listing_url
 from pipelines.io.progress import progress
 
@@ -72,19 +72,26 @@ def run(context: Context) -> None:
     Raises:
         ConfigError: no shop is connected, or the lake holds another shop's log.
         InputError: files are refused; the text names each, or the first ones. All others came in.
-        ServiceError: the catalogue's API doesn't answer.
+        ServiceError: Postgres or the catalogue's API doesn't answer.
     """
     started = time.monotonic()
     connection = sources.read_connection(context.root)
     mapping = sources.load_mapping(connection.source, context.root)
     since = connection.since
     with lake.alone(context.root):
+        erasures = erasure.into_lake(context.settings)
         arrivals = _ingest_log(context.root, connection, mapping, lambda day: not (since and day and day < since))
+        events = _ingest_live(context, connection)
         catalogue = "from the log"
         if mapping.catalogue.origin == "api":
             catalogue = "changed" if _ingest_products(context, connection) else "unchanged"
+    if erasures:
+        log.info("%d erased users more, whose rows are left out from now on", erasures)
     seconds = time.monotonic() - started
-    log.info("%d new files with %d rows, catalogue %s, %.1f s", len(arrivals.new), arrivals.rows, catalogue, seconds)
+    log.info(
+        "%d new files with %d rows, %d live events, catalogue %s, %.1f s",
+        *(len(arrivals.new), arrivals.rows, events, catalogue, seconds),
+    )
     arrivals.complain()
 
 
@@ -134,6 +141,17 @@ def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMappi
         _save(manifest, seen)
     _keep_mapping(root, connection)
     return arrivals
+
+
+def _ingest_live(context: Context, connection: sources.Connection) -> int:
+    """Add the events that the service took since the last time, and let go of old ones; returns how many came."""
+    manifest, now = lake.Manifest.read(context.root / lake.CLICKSTREAM, connection.shop), datetime.now(UTC)
+    taken = live_intake.take(context.settings, manifest, now)
+    if any(lake.LIVE in entry for entry in manifest.files):
+        keep_days = context.params.live.keep_days
+        if gone := live_trim.trim(context.settings, manifest, now - timedelta(days=keep_days)):
+            log.info("%d live events older than %d days are in the lake only now", gone, keep_days)
+    return sum(entry["rows"] for entry in taken)
 
 
 def _save(manifest: lake.Manifest, seen: "_Seen") -> None:

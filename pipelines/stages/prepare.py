@@ -60,7 +60,8 @@ def run(context: Context) -> None:
     rows = tables.write(root / INTERACTIONS, interactions.through(prepared), PREPARED_SCHEMA)
     pieces = preparer.taken_back(netting.pieces)
     tables.write(root / TAKEN_BACK, taken_back.through([pieces]), TAKEN_BACK_SCHEMA)
-    files.write_json(root / DAYS, {"interactions": interactions.digests(), "taken_back": taken_back.digests()})
+    days_json = {"interactions": interactions.digests(), "taken_back": taken_back.digests()}
+    files.write_json(root / DAYS, days_json | {"erased": files.read_json(root / SUMMARY).get("erased", {})})
     states = tables.write(root / PRODUCTS, [preparer.catalogue()], PRODUCT_SCHEMA)
     files.write_json(root / ENCODINGS, encodings.to_json())
     files.write_json(root / REPORT, _report(preparer, netting.counts, before, highest))

@@ -12,7 +12,7 @@ from typing import Any
 from feast import FeatureStore
 
 from pipelines.context import Context
-from pipelines.io import feast_store, feature_tables, materialization, postgres, receipts
+from pipelines.io import erasure, feast_store, feature_tables, materialization, postgres, receipts, user_data
 from pipelines.io.feature_lake import FeatureFile, FeatureLake
 from pipelines.io.feature_tables import Published
 
@@ -38,6 +38,9 @@ def run(context: Context) -> None:
         store = feast_store.open_store(context.settings)
         feast_store.apply(store)
         written = materialization.materialize(connection, store)
+        erasure.applied(connection, lake.erased_until)
+        connection.commit()
+        user_data.remove_pending(connection, store)
     receipts.write_published(context.settings, _receipt(lake, published, store))
     log.info(
         "online up to %s: %d entities written, %.1f s in all",

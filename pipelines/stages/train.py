@@ -2,17 +2,18 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipelines.context import Context
-from pipelines.core import metrics, ranking
+from pipelines.core import champion, ranking, selection
 from pipelines.core.errors import InputError
 from pipelines.core.fitting import propose_only, with_ranker
-from pipelines.io import bundles, events, training_data
+from pipelines.core.selection import Rows
+from pipelines.io import bundles, events, known_items, training_data
 from pipelines.io.files import replacing, sha256, write_json
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 def run(context: Context) -> None:
     """Write ``data/models/evaluation`` (sources before the evaluation cut) and ``data/models/final`` (all events).
 
-    Both have the same ranker, which saw the training windows only. ``data/models/check.json`` says how such a ranker
-    does at the newest training cut after learning from the older ones.
+    Both have the same ranker, which saw the training windows only. ``data/models/check.json`` says what was chosen, and
+    by what: how rankers did at the newest training cut after learning from the older ones.
 
     Raises:
         InputError: ``data/training`` is missing, or no candidate ever came to anything.
@@ -36,25 +37,29 @@ def run(context: Context) -> None:
     service = params.ranker.feature_service
     if proposing.manifest["feature_service"] != service:
         raise InputError(f"{root / training_data.FOLDER} isn't of {service}: run `python -m pipelines assemble`")
-    inputs, grades, groups = _examples(root / training_data.TRAINING, proposing.manifest["sources"], service)
-    check = _check(inputs, grades, groups, proposing.manifest, plain, newest=split["training"][0]["users"])
-    ranker = ranking.train(inputs, grades, groups, names, plain["ranker"], params.seed)
+    rows = examples(root / training_data.TRAINING, proposing.manifest["sources"], service)
+    newest = rows.group < split["training"][0]["users"]  # groups count from the newest cut on
+    check = rows.where(newest)
+    choice = selection.decide(rows.where(~newest), check, check, names, plain["ranker"], params.seed)
+    ranker = selection.fit(rows, choice, names, plain["ranker"], params.seed)
     as_of, log_ = events.published(root, service)
-    final = propose_only(log_, as_of, plain, sha256(root / events.INTERACTIONS))
+    listed = known_items.known_at(root, as_of)
+    final = propose_only(log_, as_of, plain, sha256(root / events.INTERACTIONS), listed)
     with replacing(root / "data/models") as folder:
         folder.mkdir()
         bundles.save(with_ranker(proposing, ranker, plain), folder / "evaluation")
-        digest = bundles.save(with_ranker(final, ranker, plain), folder / "final")
-        write_json(folder / "check.json", check)
+        learned = {**final.manifest, champion.LEARNED_UNTIL: split["evaluation"]["cut"]}
+        digest = bundles.save(with_ranker(replace(final, manifest=learned), ranker, plain), folder / "final")
+        write_json(folder / "check.json", asdict(choice))
     log.info(
-        "ranker of %d trees on %d candidates of %d users; bundle %s with %d users, %d items, %.1f s",
-        *(ranker.num_boosted_rounds(), len(grades), len(np.unique(groups))),
+        "%s on %d candidates of %d users; bundle %s with %d users, %d items, %.1f s",
+        *(choice, len(rows.labels), len(np.unique(rows.group))),
         *(digest[:12], len(final.user_ids), len(final.item_ids), time.monotonic() - started),
     )
 
 
-def _examples(path: Path, sources: Sequence[str], service: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(inputs float32 [n, features], grades float32 [n], groups int32 [n]) of all training candidates."""
+def examples(path: Path, sources: Sequence[str], service: str) -> Rows:
+    """All training candidates."""
     inputs, grades, groups = [], [], []
     for part in training_data.examples(path, sources):
         inputs.append(ranking.inputs(sources, part.candidates, part.features, part.at, service))
@@ -65,31 +70,4 @@ def _examples(path: Path, sources: Sequence[str], service: str) -> tuple[np.ndar
             f"{path} is empty: in no training window did a user turn to a candidate; "
             "bring more data, or raise split.window_days or candidates.per_source in params.yaml"
         )
-    return np.concatenate(inputs), np.concatenate(grades), np.concatenate(groups)
-
-
-def _check(
-    inputs: np.ndarray,
-    grades: np.ndarray,
-    groups: np.ndarray,
-    manifest: Mapping[str, Any],
-    plain: Mapping[str, Any],
-    newest: int,
-) -> dict[str, Any] | None:
-    """NDCG@10 among the sampled candidates of the newest training cut; None where there is no older one."""
-    held_out = groups < newest  # groups count from the newest cut on
-    if held_out.all() or not held_out.any():
-        return None
-    names = manifest["features"]
-    ranker = ranking.train(
-        inputs[~held_out], grades[~held_out], groups[~held_out], names, plain["ranker"], plain["seed"]
-    )
-    scores = {"recomart": ranking.predict(ranker, inputs[held_out])}
-    for source in manifest["sources"]:
-        scores[source] = -np.nan_to_num(inputs[held_out, names.index(f"{source}_rank")], nan=np.inf)
-    _, user = np.unique(groups[held_out], return_inverse=True)
-    relevant = grades[held_out] > 0
-    return {
-        "users": int(user.max()) + 1,
-        "ndcg@10": {name: metrics.ndcg_of(score, relevant, user, 10) for name, score in scores.items()},
-    }
+    return Rows(np.concatenate(inputs), np.concatenate(grades), np.concatenate(groups))

@@ -17,7 +17,7 @@ from pipelines.core import products as catalogue
 from pipelines.core.columns import CANCELLATION_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import DataQualityError
 from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck, expectations, files, lake, product_snapshots, quality_report, tables
+from pipelines.io import duck, erasure, expectations, files, lake, product_snapshots, quality_report, tables
 from pipelines.io.assessor import LIST_PRICE, TITLE, Assessor
 from pipelines.io.product_snapshots import BAD_PRODUCTS
 from pipelines.io.sorting import DUPLICATES, Sorter
@@ -54,8 +54,9 @@ def run(context: Context) -> None:
         files.remove(root / STAGED)
     _judge(root, mapping, summary)
     log.info(
-        "%d rows: %d good, %d quarantined, %d duplicates, %.1f s",
+        "%d rows: %d good, %d quarantined, %d duplicates; %d more of erased users left out, %.1f s",
         *(summary[name] for name in ("rows", "good", "quarantined", "duplicates")),
+        summary["erased"]["rows"],
         time.monotonic() - started,
     )
 
@@ -84,7 +85,8 @@ def sort_out(root: Path, manifest: lake.Manifest, mapping: SourceMapping, known:
         DataQualityError: a row is neither good, nor in quarantine, nor a duplicate.
     """
     entries = sorted(manifest.active(), key=lambda entry: str(entry["path"]))
-    assessor = Assessor(mapping, None if known is None else known.select([Col.ITEM_ID]))
+    erasures = erasure.in_lake(root)
+    assessor = Assessor(mapping, None if known is None else known.select([Col.ITEM_ID]), erasures.erased)
     sorter = Sorter(root / lake.CLICKSTREAM, entries, assessor, root / STAGED)
     sorter.read(mapping)
     with files.replacing(root / EVENTS) as temporary:
@@ -118,6 +120,13 @@ def sort_out(root: Path, manifest: lake.Manifest, mapping: SourceMapping, known:
             for entry, row in zip(entries, columns, strict=True)
         },
         "days": counts.days,
+        "live_days": counts.live,
+        "erased": {
+            "until": erasures.until,
+            "digest": erasures.erased.digest,
+            "users": len(erasures.erased.found),
+            "rows": counts.erased,
+        },
         "newest_arrival": max(tables.utc(entry["ingested_at"]) for entry in entries).isoformat(),
     }
 

@@ -28,7 +28,14 @@ def ready(services: ServicesDep, response: Response) -> ReadyOut:
     response.headers["Cache-Control"] = "no-store"
     snapshot = services.keeper.snapshot
     parts = PartsOut(
-        model=_model(services, snapshot), features=_features(services, snapshot), redis=_redis(services, snapshot)
+        model=_model(services, snapshot),
+        features=_features(services, snapshot),
+        redis=_redis(services, snapshot),
+        keys=_keys(services),
+        rules=PartOut(ok=services.rules.error is None, detail=services.rules.error),
+        experiments=_experiments(services),
+        log=PartOut(ok=services.replay.error is None, detail=services.replay.error),
+        events=_events(services),
     )
     status = _status(snapshot, parts)
     response.status_code = 503 if status == "starting" else 200
@@ -36,9 +43,17 @@ def ready(services: ServicesDep, response: Response) -> ReadyOut:
 
 
 def _status(snapshot: Snapshot | None, parts: PartsOut) -> Literal["ready", "degraded", "starting"]:
-    if snapshot is None or snapshot.features is None:
+    if snapshot is None or snapshot.features is None or not parts.keys.ok:
         return "starting"
-    return "ready" if parts.model.ok and parts.features.ok and parts.redis.ok else "degraded"
+    all_ok = parts.model.ok and parts.features.ok and parts.redis.ok and parts.rules.ok
+    return "ready" if all_ok else "degraded"
+
+
+def _events(services: Services) -> PartOut:
+    """As of the last attempt; the next one begins with this question."""
+    error = services.events.error
+    services.events.probe()
+    return PartOut(ok=error is None, detail=error)
 
 
 def _model(services: Services, snapshot: Snapshot | None) -> ModelOut:
@@ -68,3 +83,16 @@ def _redis(services: Services, snapshot: Snapshot | None) -> PartOut:
         return PartOut(ok=False, detail="not asked yet")
     answered = services.online.read(lambda: features.user(str(snapshot.bundle.user_ids[0])))
     return PartOut(ok=answered is not None, detail=services.online.error)
+
+
+def _experiments(services: Services) -> PartOut:
+    """Whether everything that is tried out can be; nobody's answer is worse for it where not."""
+    errors = [f"{name}: {error}" for name, error in services.experiments.errors.items()]
+    errors += [services.shadow.error] if services.shadow.error else []
+    return PartOut(ok=not errors, detail="; ".join(errors) or None)
+
+
+def _keys(services: Services) -> PartOut:
+    """Whether a key can be checked at all; that those known grow old while Postgres is down is no reason to stop."""
+    ok = services.security.keyring.is_read
+    return PartOut(ok=ok, detail=None if ok else "the API keys haven't been read yet")

@@ -8,10 +8,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from pipelines.commands import programs
 from pipelines.io import services
@@ -38,9 +39,9 @@ def _measure(settings: Settings, root: Path) -> Iterator[str]:
     address = programs.serve(own, port_is_asked_for=False)
     ready = time.perf_counter() - started
     users = [f"/recommend?user_id=U{n:05d}&k=10" for n in range(1, REQUESTS + 1)]
-    sample = _get(address, users[:1])[1][0]
+    sample = get(address, users[:1])[1][0]
     (root / "answer.json").write_bytes(sample)
-    constant = _serve_constant(root)
+    constant = serve_constant(root)
     ours, theirs = _latencies(address, users), _latencies(constant, ["/"] * REQUESTS)
     yield f"start to ready {ready:.1f} s"
     yield f"/recommend k=10        p50 {ours[0]:.1f} ms, p99 {ours[1]:.1f} ms"
@@ -58,7 +59,7 @@ def _build(root: Path, settings: Settings) -> None:
         pipelines(root, stage, **environ)
 
 
-def _serve_constant(root: Path) -> str:
+def serve_constant(root: Path) -> str:
     """A FastAPI application that returns the bytes of ``answer.json``."""
     port = 8123
     program = services.Program(
@@ -76,21 +77,23 @@ def constant() -> FastAPI:
     """The floor: FastAPI and uvicorn with nothing to do."""
     body, app = Path("answer.json").read_bytes(), FastAPI()
 
+    answered = json.loads(body)
+
     @app.get("/")
-    def answer() -> Response:
-        return Response(body, media_type="application/json")
+    async def answer() -> dict[str, Any]:
+        return answered
 
     return app
 
 
 def _latencies(address: str, paths: list[str]) -> tuple[float, float]:
     """p50 and p99 in milliseconds over one kept connection, after fifty requests to warm up."""
-    _get(address, paths[:50])
-    took, _ = _get(address, paths)
+    get(address, paths[:50])
+    took, _ = get(address, paths)
     return float(np.percentile(took, 50)), float(np.percentile(took, 99))
 
 
-def _get(address: str, paths: list[str]) -> tuple[list[float], list[bytes]]:
+def get(address: str, paths: list[str]) -> tuple[list[float], list[bytes]]:
     """Milliseconds and body of each request; any status but 200 is an error."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
     took, bodies = [], []

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import psycopg
@@ -17,6 +16,7 @@ from pipelines.core.errors import DataQualityError, InputError
 from pipelines.io import audit_report
 from pipelines.io.files import read_json
 from pipelines.settings import Settings
+from tests.conftest import MODULES, own_databases
 from tests.feature_data import Event, day, event, product, random_events
 from tests.lake_data import built, validated
 
@@ -48,17 +48,8 @@ def log() -> tuple[list[Event], list[Event]]:
 @pytest.fixture(scope="module")
 def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """One published shop for all tests of this module; each undoes what it plants."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        redis_url = servers.redis.rsplit("/", 1)[0] + "/13"
-        root = tmp_path_factory.mktemp("shop")
-        mlflow = f"sqlite:///{root}/mlflow.db"
-        changed = {"root": root, "postgres_db": name, "redis_url": redis_url, "mlflow_tracking_uri": mlflow}
-        yield built(servers.model_copy(update=changed), *log(), ITEMS)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushdb()
+    with own_databases(servers, tmp_path_factory.mktemp("shop"), MODULES) as settings:
+        yield built(settings, *log(), ITEMS)
 
 
 def run(shop: Context, pairs: int = 1800, most: float = 0.0) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pipelines.io import feast_store, feature_tables, postgres
 from pipelines.io.feature_lake import FeatureLake
 from pipelines.settings import Settings
 from tests import published_lake
-from tests.published_lake import VIEW, applied, emptied_redis, forgotten, part, user
+from tests.conftest import emptied_redis
+from tests.published_lake import VIEW, applied, forgotten, part, user
 
 pytestmark = pytest.mark.services
 

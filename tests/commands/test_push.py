@@ -3,9 +3,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 import redis
 
@@ -14,6 +12,7 @@ from pipelines.context import Context
 from pipelines.core.errors import InputError
 from pipelines.io import lake, sources
 from pipelines.settings import Settings
+from tests.conftest import MODULES, own_databases
 from tests.feature_data import event, product
 from tests.lake_data import built
 
@@ -25,21 +24,12 @@ HEADER = "event_id,user_id,product_id,event_type,timestamp,quantity,price"
 @pytest.fixture(scope="module")
 def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """A shop published up to 2024-03-03, its mapping beside its log."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        redis_url = servers.redis.rsplit("/", 1)[0] + "/11"
-        root = tmp_path_factory.mktemp("push")
-        changed = {"root": root, "postgres_db": name, "redis_url": redis_url}
-        context = built(
-            servers.model_copy(update=changed), [event("u1", "i1", "view", 1.5)], products=[product("i1", 0)]
-        )
+    root = tmp_path_factory.mktemp("push")
+    with own_databases(servers, root, MODULES) as settings:
+        context = built(settings, [event("u1", "i1", "view", 1.5)], products=[product("i1", 0)])
         (root / lake.MAPPING).parent.mkdir(parents=True)
         (root / lake.MAPPING).write_text(sources.mapping_path("clickstream", root).read_text())
         yield context
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushdb()
 
 
 def pushed(shop: Context, folder: Path, *rows: str) -> None:

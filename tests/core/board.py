@@ -1,13 +1,18 @@
 """A checkerboard log: user u has viewed the items of u's own parity, all but the one on the diagonal."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from pipelines.core import scoring
 from pipelines.core.bundle import Bundle
+from pipelines.core.candidates import Candidates
 from pipelines.core.columns import EVENT_SCHEMA, UTC_US, Col
 from pipelines.core.fitting import propose_only
+from pipelines.core.interactions import encode
+from pipelines.core.past import Catalogue, Past
 
 SIZE = 12
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -16,10 +21,11 @@ PARAMS = {
     "seed": 7,
     "event_weights": {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "remove_from_cart": 0.0, "purchase": 8.0},
     "candidates": {
-        "svd": {"factors": 2, "half_life_days": 60, "user_scale": 0.5, "item_scale": 0.4},
+        "svd": {"factors": 2, "ridge": 0.0, "half_life_days": 60, "user_scale": 0.5, "item_scale": 0.4},
         "covisitation": {"window": 10, "half_life_days": 60, "neighbours": 12},
         "popularity": {"half_life_days": 7},
     },
+    "split": {"window_days": 7},
     "ranker": {"feature_service": "ranker_v1"},
 }
 
@@ -39,6 +45,18 @@ def events(*more: dict[str, object]) -> pa.Table:
 def bundle(*more: dict[str, object]) -> Bundle:
     """The sources fitted on the log."""
     return propose_only(events(*more), CUT, PARAMS, "no file")
+
+
+def past(*more: dict[str, object], rows: slice = slice(None)) -> Past:
+    """What a source is fitted on: the log, or some ``rows`` of it."""
+    log = events(*more)
+    interactions = encode(log.take(np.arange(len(log))[rows]), PARAMS["event_weights"])
+    return Past(interactions, CUT.timestamp(), Catalogue.unknown(len(interactions.item_ids)), seed=7)
+
+
+def proposed(model: Bundle, users: Sequence[int], n_per_source: int) -> Candidates:
+    """Candidates of some users; -1 is an unknown one."""
+    return scoring.candidates(model, model.histories.take(np.asarray(users)), n_per_source)
 
 
 USERS = np.arange(SIZE, dtype=np.int32)

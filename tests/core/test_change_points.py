@@ -286,7 +286,10 @@ def test_the_sum_of_prices_comes_back_whole_from_its_mean() -> None:
     assert found["user_activity_v2"]["mean_price_all"].to_pylist() == [62 / 8]
 
 
-USER_VIEWS = ("user_activity_v2", "user_item_activity_v2", "user_category_activity_v1", "user_recent_items_v1")
+USER_VIEWS = (
+    "user_activity_v1", "user_item_activity_v1", "user_activity_v2", "user_item_activity_v2",
+    "user_category_activity_v1", "user_recent_items_v1",
+)  # fmt: skip
 
 
 def newest(rows: pa.Table, users: list[str]) -> pa.Table:
@@ -309,7 +312,7 @@ def test_advancing_over_empty_days_ends_when_nothing_changes_more() -> None:
     assert timeline.day == FIRST + 100_000
 
 
-def test_recent_days_are_net_and_end_after_thirty() -> None:
+def test_recent_days_are_net_and_as_made_and_end_after_thirty() -> None:
     bought = event("u", "i", "purchase", 0.5, price=2.0, quantity=3, category="hats")
     events = [bought, event("u", "i", "view", 4.5, price=None), event("u", "j", "click", 5.5)]
     timeline = timelines.new()
@@ -322,6 +325,7 @@ def test_recent_days_are_net_and_end_after_thirty() -> None:
     ]  # fmt: skip
     numbers = {name: rows[0][name] for name in ("views", "purchases", "spend", "cents", "priced")}
     assert numbers == {"views": 0, "purchases": 1, "spend": 200, "cents": 200, "priced": 1}
+    assert (rows[0]["purchases_made"], rows[0]["spend_made"]) == (1, 600)
     assert rows[0]["last_event_epoch_s"] == int(day(0.5).timestamp())
     timeline.step(*steps[30])
     assert len(timeline.recent_days()) == 2

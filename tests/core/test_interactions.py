@@ -4,9 +4,11 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from pipelines.core import interactions
 from pipelines.core.columns import EVENT_SCHEMA, UTC_US
-from pipelines.core.interactions import before, encode, known, lasting, positions
+from pipelines.core.interactions import before, encode, known, lasting, position, positions
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WEIGHTS = {"view": 1.0, "click": 2.0, "add_to_cart": 4.0, "remove_from_cart": 0.0, "purchase": 8.0}
@@ -88,3 +90,25 @@ def test_positions_of_unknown_and_longer_ids_are_minus_one() -> None:
     ids = np.array(["aa", "bb"])
     assert positions(ids, ["bb", "bbb", "a", "zz"]).tolist() == [1, -1, -1, -1]
     assert positions(np.array([], str), ["a"]).tolist() == [-1]
+
+
+def test_position_of_one_is_as_that_of_several() -> None:
+    ids = np.array(["a", "bb", "c"])
+    wanted = ["a", "bb", "c", "bbb", "b", "", "zz"]
+    assert [position(ids, one) for one in wanted] == positions(ids, wanted).tolist() == [0, 1, 2, -1, -1, -1, -1]
+    assert position(np.array([], str), "a") == -1
+
+
+def test_encode_knows_the_devices_that_most_events_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "MOST_DEVICES", 2)
+    events = log(*(("u", "i", "view", n) for n in range(6)))
+    devices = pa.array(["phone", "watch", None, "tablet", "phone", "tablet"])
+    found = encode(events.set_column(events.schema.get_field_index("device"), "device", devices), WEIGHTS)
+    assert found.devices == ("phone", "tablet")
+    assert found.device is not None
+    assert found.device.tolist() == [0, -1, -1, 1, 0, 1]
+    assert found.between(day(3).timestamp(), day(9).timestamp()).device.tolist() == [1, 0, 1]
+
+
+def test_encode_of_a_log_without_devices_knows_none() -> None:
+    assert encode(log(("u", "i", "view", 0)), WEIGHTS).device is None

@@ -1,25 +1,25 @@
 import numpy as np
 from scipy.sparse import csr_matrix, identity
 
-from pipelines.core import labels, scoring
-from tests.core.board import CUT, SIZE, USERS, bundle
+from pipelines.core import labels
+from tests.core.board import CUT, SIZE, USERS, bundle, proposed
 
 SOURCES = ["svd", "covisitation", "popularity"]
 
 
 def test_graded_is_the_gain_of_each_candidate() -> None:
-    found = scoring.candidates(bundle(), USERS, SIZE)
+    found = proposed(bundle(), USERS, SIZE)
     grades = labels.graded(found, csr_matrix(identity(SIZE) * 4.0))
     np.testing.assert_array_equal(grades, np.where(found.user_pos == found.item_idx, 4.0, 0.0))
 
 
 def test_graded_without_gains_is_zero() -> None:
-    found = scoring.candidates(bundle(), USERS, 3)
+    found = proposed(bundle(), USERS, 3)
     assert not labels.graded(found, csr_matrix((SIZE, SIZE))).any()
 
 
 def test_sampled_keeps_positives_and_a_few_others() -> None:
-    found = scoring.candidates(bundle(), USERS, SIZE)
+    found = proposed(bundle(), USERS, SIZE)
     grades = (found.user_pos == found.item_idx).astype(np.float32)
     grades[found.user_pos == 5] = 0
     kept = labels.sampled(found, grades, 2, np.random.default_rng(1))
@@ -31,7 +31,7 @@ def test_sampled_keeps_positives_and_a_few_others() -> None:
 
 def test_table_gives_back_the_candidates() -> None:
     model = bundle()
-    found = scoring.candidates(model, USERS, 4)
+    found = proposed(model, USERS, 4)
     grades = np.arange(len(found.item_idx), dtype=np.float32)
     categories = np.array(["even" if item % 2 == 0 else "" for item in range(SIZE)], object)
     ids = {"user_ids": model.user_ids, "item_ids": model.item_ids, "categories": categories}

@@ -114,3 +114,15 @@ def test_cancellation_before_the_batch_leaves_the_window_with_its_purchase() -> 
     _, rows = pushed(events, [back(bought, 3.5, 1, True)], 7, {"u"})
     user = rows["user_activity_v2"].to_pylist()[0]
     assert [user[f"purchases_{w}"] for w in ("7d", "30d", "all")] == [1, 1, 1]
+
+
+def test_first_versions_count_purchases_as_made_and_no_removals() -> None:
+    bought = event("u", "i", "purchase", 1.5, price=2.0)
+    events = [bought, event("u", "i", "remove_from_cart", 6.5), event("u", "i", "view", 8.5)]
+    _, rows = pushed(events, [back(bought, 3.5, 1, True)], 7, {"u"})
+    (user,), (pair,) = (rows[f"{kind}_activity_v1"].to_pylist() for kind in ("user", "user_item"))
+    assert [user[f"purchases_{w}"] for w in ("1d", "7d", "30d", "all")] == [0, 0, 1, 1]
+    assert (user["spend_30d"], user["spend_all"], user["views_1d"]) == (200, 200, 1)
+    assert [pair[f"purchases_{w}"] for w in ("7d", "30d")] == [0, 1]
+    (net,) = rows["user_activity_v2"].to_pylist()
+    assert (net["purchases_30d"], net["spend_all"], net["removals_7d"]) == (0, 0, 1)

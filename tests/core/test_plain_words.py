@@ -48,11 +48,19 @@ def test_measure_of_drift_says_what_moved() -> None:
 
 
 def test_measure_of_volume_names_the_day() -> None:
-    details = {"details": {"day": "2026-02-08", "events": 50, "mean_before": 1000.0}}
+    details = {"details": {"day": "2026-02-08", "events": 50, "mean_before": 1000.0, "waiting": {}}}
     given = {"kwargs": {"min_value": 0.1, "max_value": 10}, "success": False, "severity": "stop"}
     found = plain_words.measure(_result("volume", {"observed_value": 0.05} | details, **given))
     assert (found.value, found.allowed, found.sign) == ("0.05 times", "0.1 to 10 times", "✗ failed")
     assert found.words == "2026-02-08 has 50 events; the days of the week before had 1,000 on average."
+
+
+def test_measure_of_volume_names_days_that_wait_for_the_log() -> None:
+    waiting = {"2026-02-08": 3, "2026-02-09": 1000}
+    details = {"details": {"day": "2026-02-07", "events": 50, "mean_before": 50.0, "waiting": waiting}}
+    given = {"kwargs": {"min_value": 0.1, "max_value": 10}}
+    words = plain_words.measure(_result("volume", {"observed_value": 1.0} | details, **given)).words
+    assert words.endswith("Not judged yet, for the log has no or few rows of it: 2026-02-08 (3), 2026-02-09 (1,000).")
 
 
 def test_measure_of_freshness_is_in_hours_or_days() -> None:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from feature_repo import definitions
-from pipelines.core import ranking, scoring
+from pipelines.core import ranking
 from pipelines.core.errors import ModelError
 from pipelines.core.ranker_inputs import SERVICES
-from tests.core.board import CUT, USERS, bundle
+from tests.core.board import CUT, USERS, bundle, proposed
 
 SERVICE = "ranker_v1"
 REQUIRED = ranking.required(SERVICE)
@@ -20,7 +20,7 @@ def features(shift: float = 0.0) -> dict[str, float]:
 
 
 def test_inputs_do_not_know_the_calendar() -> None:
-    found = scoring.candidates(bundle(), USERS, 5)
+    found = proposed(bundle(), USERS, 5)
     now = ranking.inputs(NAMES, found, features(), CUT.timestamp(), SERVICE)
     year_later = ranking.inputs(NAMES, found, features(31_536_000), CUT.timestamp() + 31_536_000, SERVICE)
     np.testing.assert_array_equal(now, year_later)
@@ -28,7 +28,7 @@ def test_inputs_do_not_know_the_calendar() -> None:
 
 
 def test_inputs_are_ages_rates_and_trends() -> None:
-    found = scoring.candidates(bundle(), USERS[:1], 5)
+    found = proposed(bundle(), USERS[:1], 5)
     values = features() | {
         "item_profile_v1__price": 20.0,
         "user_activity_v1__mean_price_all": 1000.0,  # minor units
@@ -45,14 +45,14 @@ def test_inputs_are_ages_rates_and_trends() -> None:
 
 
 def test_inputs_take_each_user_at_its_own_time() -> None:
-    found = scoring.candidates(bundle(), USERS[:2], 5)
+    found = proposed(bundle(), USERS[:2], 5)
     at = np.array([CUT.timestamp(), CUT.timestamp() + 86_400])
     ages = ranking.inputs(NAMES, found, features(), at, SERVICE)[:, INPUT["user_recency_days"]]
     np.testing.assert_array_equal(ages, 1.0 + found.user_pos)
 
 
 def test_inputs_of_the_second_service_know_the_category_and_what_was_taken_back() -> None:
-    found = scoring.candidates(bundle(), USERS[:1], 5)
+    found = proposed(bundle(), USERS[:1], 5)
     required = ranking.required("ranker_v2")
     values = dict.fromkeys(required, 1.0) | {
         **{f"user_activity_v2__{kind}_30d": 10.0 for kind in ("views", "clicks", "carts", "purchases")},
@@ -83,25 +83,25 @@ def test_inputs_of_a_service_that_no_ranker_reads_are_refused() -> None:
 
 
 def test_inputs_without_a_required_feature_name_it() -> None:
-    found = scoring.candidates(bundle(), USERS[:1], 5)
+    found = proposed(bundle(), USERS[:1], 5)
     less = {name: value for name, value in features().items() if name != "item_profile_v1__price"}
     with pytest.raises(ModelError, match="item_profile_v1__price"):
         ranking.inputs(NAMES, found, less, CUT.timestamp(), SERVICE)
 
 
 def test_train_repeats_with_the_same_seed() -> None:
-    found = scoring.candidates(bundle(), USERS, 8)
+    found = proposed(bundle(), USERS, 8)
     inputs = ranking.inputs(NAMES, found, features(), CUT.timestamp(), SERVICE)
     labels = (found.user_pos == found.item_idx).astype(np.float32)
     one, other, another = (
-        ranking.train(inputs, labels, found.user_pos, list(INPUT), OPTIONS, seed).save_raw("json") for seed in (1, 1, 2)
+        ranking.train(inputs, labels, found.user_pos, list(INPUT), OPTIONS, seed).trees.model for seed in (1, 1, 2)
     )
     assert one == other
     assert one != another
 
 
 def test_importance_sums_to_one() -> None:
-    found = scoring.candidates(bundle(), USERS, 8)
+    found = proposed(bundle(), USERS, 8)
     inputs = ranking.inputs(NAMES, found, features(), CUT.timestamp(), SERVICE)
     labels = (found.user_pos == found.item_idx).astype(np.float32)
     shares = ranking.importance(ranking.train(inputs, labels, found.user_pos, list(INPUT), OPTIONS, 1))

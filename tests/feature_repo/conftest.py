@@ -9,6 +9,7 @@ import redis
 from feast import FeatureStore, FeatureView, RepoConfig
 
 from pipelines.settings import Settings
+from tests.conftest import TESTS, emptied_redis, redis_database
 from tests.offline_data import run_sql, store_with  # noqa: F401  fixtures
 from tests.online_data import OURS, item, user
 
@@ -16,10 +17,9 @@ from tests.online_data import OURS, item, user
 @pytest.fixture
 def redis_settings(servers: Settings, tmp_path: Path) -> Settings:
     """Settings with an empty Redis database; without a Postgres database of its own, which takes a second."""
-    url = servers.redis.rsplit("/", 1)[0] + "/14"
-    with redis.Redis.from_url(url) as opened:
-        opened.flushdb()
-    return servers.model_copy(update={"root": tmp_path, "redis_url": url})
+    settings = servers.model_copy(update={"root": tmp_path, "redis_url": redis_database(servers, TESTS)})
+    emptied_redis(settings)
+    return settings
 
 
 @pytest.fixture

@@ -259,3 +259,17 @@ def test_a_view_that_is_no_longer_declared_goes_from_its_own_project_only(
     stores[0].apply([], objects_to_delete=[stores[0].get_feature_view("v")], partial=False)
     assert n_of(stores[1], "a") == [1]
     assert client.dbsize() == 1
+
+
+def test_several_views_are_written_together_as_each_alone(client: Any, store_of: Callable[..., FeatureStore]) -> None:
+    store = store_of(view_of([user], "one", n=Int64), view_of([user], "two", title=String))
+    one = pa.table({"user_id": ["u1", "u2"], "event_timestamp": pa.array(TIMES[:1] * 2, US), "n": [1, 2]})
+    two = pa.table({"user_id": ["u1"], "event_timestamp": pa.array(TIMES[:1], US), "title": ["t"]})
+    views = [(store.get_feature_view("one"), one), (store.get_feature_view("two"), two)]
+    for view, rows in views:
+        online(store).write_arrow(store.config, view, rows)
+    alone = everything(client)
+    client.flushdb()
+    online(store).write_views(store.config, [*views, (views[0][0], one.slice(0, 0))])
+    assert everything(client) == alone
+    online(store).write_views(store.config, [])

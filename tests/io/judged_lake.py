@@ -104,5 +104,6 @@ def write(
         "reasons": reasons,
         "files": {"2026/02/08/clickstream.csv": counts},
         "days": {day: len(part) for day, part in sorted(days.items())},
+        "live_days": {},
         "newest_arrival": ARRIVAL,
     }

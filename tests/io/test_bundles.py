@@ -8,7 +8,7 @@ from pipelines.core import ranking, scoring
 from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError
 from pipelines.io import bundles
-from tests.core.board import CUT, SIZE, USERS, bundle
+from tests.core.board import CUT, SIZE, USERS, bundle, proposed
 
 OPTIONS = {"learning_rate": 0.3, "max_depth": 3, "min_child_weight": 0, "subsample": 1, "colsample": 1, "trees": 5}
 NOTHING_KNOWN = dict.fromkeys(ranking.required("ranker_v1"), np.nan)
@@ -16,7 +16,7 @@ NOTHING_KNOWN = dict.fromkeys(ranking.required("ranker_v1"), np.nan)
 
 def trained() -> Bundle:
     model = bundle()
-    found = scoring.candidates(model, USERS, SIZE)
+    found = proposed(model, USERS, SIZE)
     inputs = ranking.inputs(model.manifest["sources"], found, NOTHING_KNOWN, CUT.timestamp(), "ranker_v1")
     grades = (found.user_pos == found.item_idx).astype(np.float32)
     ranker = ranking.train(inputs, grades, found.user_pos, model.manifest["features"], OPTIONS, seed=7)
@@ -27,7 +27,7 @@ def test_bundle_scores_the_same_after_a_round_trip(tmp_path: Path) -> None:
     model = trained()
     bundles.save(model, tmp_path / "b")
     loaded = bundles.load(tmp_path / "b")
-    one, other = (scoring.candidates(m, np.array([-1, 3, 4]), 6) for m in (model, loaded))
+    one, other = (proposed(m, [-1, 3, 4], 6) for m in (model, loaded))
     np.testing.assert_array_equal(one.item_idx, other.item_idx)
     at = CUT.timestamp()
     np.testing.assert_array_equal(
@@ -44,7 +44,7 @@ def test_bundle_of_the_same_model_has_the_same_hash(tmp_path: Path) -> None:
 def test_bundle_arrays_are_mapped_and_read_only(tmp_path: Path) -> None:
     bundles.save(bundle(), tmp_path / "b")
     array = bundles.load(tmp_path / "b").sources["svd"]["item_factors"]
-    assert isinstance(array, np.memmap)
+    assert isinstance(array.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 import pytest
 import redis
@@ -17,9 +15,10 @@ from pipelines.core import live
 from pipelines.core.columns import EVENT_SCHEMA, Col
 from pipelines.core.errors import InputError, ServiceError
 from pipelines.core.feature_views import VIEWS
-from pipelines.io import audit_stores, feast_store
+from pipelines.io import audit_stores, feast_store, live_protos
 from pipelines.io.live_features import LiveFeatures
 from pipelines.settings import Settings
+from tests.conftest import MODULES, own_databases
 from tests.feature_data import Event, day, event, product, random_events
 from tests.lake_data import built
 
@@ -27,6 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.services]
 
 AS_OF, END = 45, 48
 ITEMS = [product(f"i{n}", 0.5, price=5.0 + n, category=[None, "c0", "c1"][n % 3]) for n in range(8)]
+PUSHED = ("user_activity_v2", "user_item_activity_v2", "user_category_activity_v1", "user_recent_items_v1")
+"""The views that declare a push source."""
 Online = dict[tuple[str, ...], Any]
 """(view, keys …, feature) -> value."""
 
@@ -81,16 +82,9 @@ def values(found: Online) -> Online:
 @pytest.fixture(scope="module")
 def shop(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """A shop published up to AS_OF, for all tests of this module; each pushes users of its own."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(servers.postgres_conninfo, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        redis_url = servers.redis.rsplit("/", 1)[0] + "/12"
-        changed = {"root": tmp_path_factory.mktemp("live"), "postgres_db": name, "redis_url": redis_url}
-        events, back = log()
-        yield built(servers.model_copy(update=changed), [e for e in events if e["timestamp"] < day(AS_OF)], back, ITEMS)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushdb()
+    events, back = log()
+    with own_databases(servers, tmp_path_factory.mktemp("live"), MODULES) as settings:
+        yield built(settings, [e for e in events if e["timestamp"] < day(AS_OF)], back, ITEMS)
 
 
 @pytest.fixture
@@ -109,6 +103,29 @@ def test_push_writes_only_the_live_views_of_the_users(shop: Context, features: L
     assert found["user_category_activity_v1", "p1", "c0", "views_7d"] == 1
     assert found["user_recent_items_v1", "p1", "recent_items"] == ["i1"]
     assert found["user_activity_v2", "p1", "event_timestamp"] == int(day(AS_OF + 0.5).timestamp()) * 1_000_000
+
+
+def test_few_rows_are_written_as_many_are(
+    shop: Context, features: LiveFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [event("q1", "i1", "view", AS_OF + 0.5), event("q1", "i2", "purchase", AS_OF + 1.5, price=None)]
+    rows = features.rows(table(one | {"event_id": f"q{n}"} for n, one in enumerate(events))).rows
+    user, recent = rows["user_activity_v2"], rows["user_recent_items_v1"]
+    nan, empty = pa.array([float("nan")]), pa.array([[]], recent.schema.field("recent_items").type)
+    rows["user_activity_v2"] = user.set_column(user.schema.get_field_index("mean_price_all"), "mean_price_all", nan)
+    rows["user_recent_items_v1"] = recent.set_column(
+        recent.schema.get_field_index("recent_items"), "recent_items", empty
+    )
+    written = []
+    with redis.Redis.from_url(shop.settings.redis) as client:
+        for few in (0, 1_000):
+            monkeypatch.setattr(live_protos, "FEW", few)
+            features._write([(features._view(view), of_view) for view, of_view in rows.items()])
+            found = sorted(client.scan_iter(b"*\x02\x00\x00\x00q1*"))
+            written.append([(key, client.hgetall(key)) for key in found])
+            client.delete(*found)
+    assert len(written[0]) == 5  # the user, with each item and with each category
+    assert written[0] == written[1]
 
 
 def test_push_twice_changes_nothing(shop: Context, features: LiveFeatures) -> None:
@@ -145,8 +162,9 @@ def test_feasts_own_push_writes_the_same(shop: Context, features: LiveFeatures) 
     features.push(table(events[:1]))
     store = feast_store.open_store(shop.settings)
     for view, rows in features.rows(table(events[1:])).rows.items():
-        store.push(f"{view}_push", rows.to_pandas(), to=PushMode.ONLINE)
-    ours, feasts = (list(online(shop, [user]).values()) for user in ("p7", "p8"))
+        if view in PUSHED:
+            store.push(f"{view}_push", rows.to_pandas(), to=PushMode.ONLINE)
+    ours, feasts = ([v for p, v in online(shop, [u]).items() if p[0] in PUSHED] for u in ("p7", "p8"))
     assert ours == feasts
     assert 1 in feasts
 

@@ -17,7 +17,8 @@ from pipelines.io import feast_store, feature_tables, materialization, newest_ro
 from pipelines.io.feature_lake import FeatureLake
 from pipelines.io.receipts import TOKENS
 from pipelines.settings import Settings
-from tests.published_lake import VIEW, Parts, applied, day, emptied_redis, forgotten, part, user, write
+from tests.conftest import emptied_redis
+from tests.published_lake import VIEW, Parts, applied, day, forgotten, part, user, write
 
 pytestmark = pytest.mark.services
 

@@ -67,7 +67,13 @@ def test_online_request_of_a_service_without_categories_has_none(store: feast_st
     found = online.request("u2", ["i0"], ["c"])
     assert found.categories == {}
     np.testing.assert_equal(dict(found.user), online.user("u2"))
-    np.testing.assert_equal(dict(found.items), online.user_items("u2", ["i0"]))
+
+
+def test_online_users_come_in_the_order_asked(store: feast_store.FeatureStore) -> None:
+    found = OnlineFeatures(store, "ranker_v1").users(["u2", "nobody", "u1"])["user_activity_v1__views_all"]
+    want = [expected(EVENTS, {"user_id": user}, day(50), (7, 30))["views_all"] for user in ("u2", "u1")]
+    assert found[[0, 2]].tolist() == want
+    assert math.isnan(found[1])
 
 
 def test_online_reads_numbers_only(store: feast_store.FeatureStore) -> None:
@@ -86,15 +92,15 @@ def test_online_as_of_isnt_moved_by_materializing_up_to_now(store: feast_store.F
 def test_online_pairs_and_items_come_in_the_order_asked(store: feast_store.FeatureStore) -> None:
     online = OnlineFeatures(store, "ranker_v1")
     items = ["i3", "nothing", "i0"]
-    pairs, alone = online.user_items("u2", items), online.items(items)
+    pairs, alone = online.request("u2", items, []).items, online.items(items)
     for place, item_id in enumerate(items):
         want = expected(EVENTS, {"user_id": "u2", "item_id": item_id}, day(50), (7, 30))
         got = pairs["user_item_activity_v1__views_all"][place]
         assert got == want["views_all"] if want else math.isnan(got)
     assert np.isnan(alone["item_activity_v1__views_all"]).tolist() == [False, True, False]
     assert alone["item_profile_v1__price"][[0, 2]].tolist() == [10.0, 10.0]
-    assert {values.dtype for values in (pairs | alone).values()} == {np.dtype("float64")}
-    assert {len(values) for values in (pairs | alone).values()} == {3}
+    assert {values.dtype for values in {**pairs, **alone}.values()} == {np.dtype("float64")}
+    assert {len(values) for values in {**pairs, **alone}.values()} == {3}
 
 
 def test_online_reads_more_items_than_a_chunk(store: feast_store.FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +120,8 @@ def test_online_names_are_those_of_the_past(store: feast_store.FeatureStore) -> 
     stamps = pa.array([day(50)], pa.timestamp("us", tz="UTC"))
     pairs = pa.table({"user_id": ["u0"], "item_id": ["i0"], "event_timestamp": stamps})
     past = feast_store.historical(store, "ranker_v1", pairs).drop_columns(pairs.column_names).to_pylist()[0]
-    now = {
-        **online.user("u0"),
-        **{k: v[0] for k, v in (online.user_items("u0", ["i0"]) | online.items(["i0"])).items()},
-    }
+    found = online.request("u0", ["i0"], [])
+    now = {**found.user, **{k: v[0] for k, v in {**found.items, **online.items(["i0"])}.items()}}
     assert now.keys() == past.keys()
     np.testing.assert_equal(now, {k: math.nan if v is None else v for k, v in past.items()})
 

@@ -1,5 +1,8 @@
+import pickletools
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.core.errors import ModelError, ServiceError
@@ -79,6 +82,35 @@ def test_fetch_of_a_changed_artifact_fails_and_leaves_nothing(folder: Path, tmp_
     with pytest.raises(ModelError, match="isn't the one that was registered"):
         registry.fetch(uri, number, tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_fetch_of_a_lost_bundle_says_so(folder: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    number = register(uri, folder).number
+    (manifest,) = (tmp_path / "artifacts").rglob("manifest.json")
+    shutil.rmtree(manifest.parent)
+    with pytest.raises(ModelError, match="version 1: its bundle is gone"):
+        registry.fetch(uri, number, tmp_path / "b")
+
+
+def test_registered_artifacts_hold_no_pickle(folder: Path, tmp_path: Path) -> None:
+    register(f"sqlite:///{tmp_path}/mlflow.db", folder)
+    files = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {"", ".json", ".npy", ".txt", ".yaml"}
+    for path in files:
+        with pytest.raises(ValueError):  # whichever byte is the first that no pickle has
+            list(pickletools.genops(path.read_bytes()))
+        if path.suffix == ".npy":
+            assert np.load(path, allow_pickle=False).dtype != object
+
+
+def test_registered_versions_are_found_by_number_and_alias(uri: str, folder: Path) -> None:
+    number = register(uri, folder).number
+    registry.name_alias(uri, number, registry.CHAMPION)
+    versions = registry.known(uri)
+    assert registry.named(versions, "champion") == registry.named(versions, str(number))
+    with pytest.raises(ModelError, match=f"no model version 'nobody'; there are: {number} champion"):
+        registry.named(versions, "nobody")
 
 
 def test_fetch_of_an_unknown_version_is_a_service_error(uri: str, folder: Path, tmp_path: Path) -> None:

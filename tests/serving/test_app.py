@@ -26,6 +26,22 @@ def test_importing_the_app_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+UNCHECKED = """
+import typeguard
+from serving import late
+checked = typeguard.typechecked
+with late.feast():
+    from feast import Entity
+assert typeguard.typechecked is checked
+print(Entity(name="a", description=3).description)
+"""
+
+
+def test_feast_is_imported_without_the_checks_of_its_declarations() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", UNCHECKED], capture_output=True, text=True, check=True)
+    assert done.stdout == "3\n"  # as it came: typeguard would have refused a number
+
+
 def test_home_leads_to_the_docs(client: TestClient) -> None:
     response = client.get("/")
     assert response.url.path == "/docs"

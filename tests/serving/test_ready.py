@@ -1,11 +1,15 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pipelines.core.bundle import Bundle
+from pipelines.core.errors import ConfigError
+from pipelines.settings import Settings
+from serving.app import create_app
 from serving.snapshot import Cards
 from tests.serving.shop import CUT, Memory, Shelf, bundle, eventually
 
@@ -36,6 +40,8 @@ def test_ready_says_what_is_missing_then_becomes_ready(app: FastAPI, memory: Mem
 def test_ready_tells_versions_and_ages(client: TestClient) -> None:
     answer = client.get("/ready").json()
     age = answer["parts"]["features"].pop("age_seconds")
+    assert answer["parts"].pop("log")["ok"] is False  # there is no Postgres
+    assert answer["parts"].pop("events")["ok"] is True  # nor has one been asked
     assert abs(age - (datetime.now(UTC) - CUT).total_seconds()) < 10
     assert answer == {
         "status": "ready",
@@ -48,6 +54,9 @@ def test_ready_tells_versions_and_ages(client: TestClient) -> None:
                 "as_of": "2026-03-01T00:00:00Z",
             },
             "redis": {"ok": True, "detail": None},
+            "keys": {"ok": True, "detail": None},
+            "rules": {"ok": True, "detail": None},
+            "experiments": {"ok": True, "detail": None},
         },
     }
 
@@ -155,3 +164,20 @@ def test_item_of_which_the_store_knows_nothing_can_be_shown(model: Bundle) -> No
     values["title"][4], values["in_stock"][[4, 5]] = None, False
     cards = Cards.of(model, values)
     assert (cards.title[4], bool(cards.in_stock[4]), bool(cards.in_stock[5])) == ("P4", True, False)
+
+
+def test_ready_says_that_new_rules_are_broken(memory: Memory, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("hide:\n  - {items: [P4]}\n", encoding="utf-8")
+    settings = Settings.load(tmp_path, {"RECOMART_RULES": "rules.yaml"})
+    app = create_app(settings, backends=lambda _: memory, refresh_seconds=0.05)
+    with TestClient(app) as client:
+        eventually(lambda: client.get("/ready").json()["status"] == "ready")
+        (tmp_path / "rules.yaml").write_text("hide:\n  - {itms: [P4]}\n", encoding="utf-8")
+        eventually(lambda: client.get("/ready").json()["status"] == "degraded")
+        assert "rules.yaml:2: hide.0.itms" in _parts(client)["rules"]["detail"]
+
+
+def test_service_does_not_start_with_broken_rules(memory: Memory, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("hide: P4\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"rules.yaml:1: hide"):
+        create_app(Settings.load(tmp_path, {"RECOMART_RULES": "rules.yaml"}), backends=lambda _: memory)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from pipelines.io import files, lake
+from tests.conftest import SERVERS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow  # real processes
@@ -42,7 +43,12 @@ def start(root: Path, log: Path) -> subprocess.Popen[bytes]:
     connection = {"shop": "online-retail", "source": "online-retail", "clickstream": [str(log)]}
     files.write_text(root / "data/source.yaml", yaml.safe_dump(connection))
     command = [sys.executable, "-m", "pipelines", "ingest"]
-    return subprocess.Popen(command, cwd=root, env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
+    return subprocess.Popen(command, cwd=root, env=_alone())
+
+
+def _alone() -> dict[str, str]:
+    """An environment that names no servers, whatever ran before in this process."""
+    return {name: value for name, value in os.environ.items() if name not in SERVERS} | {"PYTHONPATH": str(CHECKOUT)}
 
 
 def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> bool:

@@ -15,7 +15,8 @@ from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
 from pipelines.stages import publish
 from tests import feature_data
-from tests.published_lake import VIEW, day, emptied_redis, forgotten, part, published, user
+from tests.conftest import emptied_redis
+from tests.published_lake import VIEW, day, forgotten, part, published, user
 from tests.published_lake import shop as shop_of
 
 pytestmark = pytest.mark.services

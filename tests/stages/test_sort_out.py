@@ -237,3 +237,36 @@ def test_million_rows_with_a_per_cent_of_dirt(tmp_path: Path) -> None:
     assert again == sorted(at + 2 for at, kind in dirty.items() if kind == "duplicate")
     assert summary["good"] == n - len(dirty)
     assert set(good(tmp_path)["event_id"].to_pylist()) == {f"E{at}" for at in range(n) if at not in dirty}
+
+
+LIVE_HEADER = "event_id,user_id,product_id,event_type,timestamp,session_id,device,quantity,price"
+
+
+def test_live_events_are_read_in_their_own_layout_whatever_that_of_the_log(tmp_path: Path) -> None:
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID"
+    row = "536365,85123,LAMP,6,2026-02-01 08:26:00,2.55,17850.0"
+    rows = ["e1,u1,P1,view,2026-02-02T10:00:00.000005Z,s1,mobile,1,", "e2,u1,,purchase,2026-02-02T10:00:01Z,,,1,9.5"]
+    rows.append(rows[0])
+    fill(tmp_path, {FIRST: "\n".join([header, row, ""]).encode()})
+    live = {"span": "x", "first": 1, "last": 3}
+    manifest = fill(tmp_path, {"2026/02/02/live.csv": "\n".join([LIVE_HEADER, *rows, ""]).encode()}, live=live)
+    mapping = load_mapping("online-retail", tmp_path)
+    try:
+        found = validate.sort_out(tmp_path, manifest, mapping, None)
+    finally:
+        files.remove(tmp_path / validate.STAGED)
+    assert (found["good"], found["quarantined"], found["duplicates"]) == (2, 1, 1)
+    assert found["reasons"] == {"missing item_id": 1}
+    first, second = good(tmp_path).to_pylist()
+    assert (first["item_id"], first["event_type"], first["quantity"]) == ("85123", "purchase", 6)
+    assert (second["event_id"], second["session_id"], second["device"], second["price"]) == ("e1", "s1", "mobile", None)
+    assert second["timestamp"] == datetime(2026, 2, 2, 10, 0, 0, 5, UTC)
+    products = pq.read_table(tmp_path / validate.PRODUCTS).to_pylist()
+    assert [(p["item_id"], p["title"]) for p in products] == [("85123", "LAMP"), ("P1", "P1")]
+
+
+def test_live_event_that_the_log_has_too_counts_once(tmp_path: Path) -> None:
+    fill(tmp_path, {FIRST: log("u1,P1,view,2026-02-01T10:00:00Z,1,,e1")})
+    live = "\n".join([LIVE_HEADER, "e1,u1,P1,view,2026-02-01T10:00:00Z,,,1,", ""]).encode()
+    found = sort_out(tmp_path, fill(tmp_path, {"2026/02/01/live.csv": live}, live={"span": "x", "first": 1, "last": 1}))
+    assert (found["good"], found["duplicates"]) == (1, 1)

@@ -214,7 +214,7 @@ def test_up_with_named_servers_checks_them(checkout: Path, command: Command) -> 
         "POSTGRES_USER": os.environ.get("POSTGRES_USER", "postgres"),
         "POSTGRES_PASSWORD": os.environ.get("POSTGRES_PASSWORD", ""),
         "POSTGRES_DB": f"recomart_test_{secrets.token_hex(4)}",
-        "REDIS_URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/15"),
+        "REDIS_URL": os.environ.get("REDIS_URL", "redis://127.0.0.1:6379"),
     }
     named = Settings.load(checkout, server)
     administrator = named.model_copy(update={"postgres_db": "postgres"}).postgres_conninfo
