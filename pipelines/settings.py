@@ -30,6 +30,7 @@ VARIABLES: Final = {
     "catalogue_token": "RECOMART_CATALOGUE_TOKEN",
     "api_host": "RECOMART_API_HOST",
     "api_port": "RECOMART_API_PORT",
+    "workers": "RECOMART_WORKERS",
     "auth": "RECOMART_AUTH",
     "rate_limit": "RECOMART_RATE_LIMIT",
     "max_body_bytes": "RECOMART_MAX_BODY_BYTES",
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     catalogue_token: str | None = Field(None, repr=False)
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
+    workers: int = Field(1, ge=1, le=256)
     auth: Literal["auto", "required", "off"] = "auto"
     rate_limit: float = Field(1000, ge=0, allow_inf_nan=False)
     max_body_bytes: int = Field(2 << 20, ge=1)

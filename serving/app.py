@@ -1,6 +1,8 @@
 """The application: ``uvicorn serving.app:create_app --factory``. Importing this module does nothing."""
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ from serving.tracing import Trace
 VERSION: Final = "0.1.0"
 REFRESH_SECONDS: Final = 10.0
 """Between looks at the registry's aliases and at what was materialized."""
+PATIENCE_SECONDS: Final = 30.0
+"""So long one of several workers waits for its model before it takes requests: others may have theirs already."""
 
 
 def create_app(
@@ -61,6 +65,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
+    app.state.patience = PATIENCE_SECONDS if settings.workers > 1 else 0.0
     problems.install(app)
     for routes in (recommend, batch, items, events, recommendations, users, health, metrics):
         app.include_router(routes.router)
@@ -109,12 +114,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.services.events.start()
     app.state.services.replay.start()
     app.state.services.shadow.start()
+    await _model(app.state.services.keeper, app.state.patience)
     yield
     app.state.services.events.stop()
     app.state.services.keeper.stop()
     app.state.services.shadow.stop()
     app.state.services.replay.stop()
     app.state.services.security.stop()
+
+
+async def _model(keeper: Keeper, seconds: float) -> None:
+    """Wait until there is a model, but no longer than some seconds."""
+    deadline = time.monotonic() + seconds
+    while keeper.snapshot is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
 
 
 async def _home() -> RedirectResponse:

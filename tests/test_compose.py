@@ -107,6 +107,13 @@ def test_compose_api_is_told_all_that_guards_it() -> None:
     assert environment["RECOMART_API_HOST"] == "0.0.0.0"
 
 
+def test_image_of_the_api_starts_as_many_workers_as_are_asked_for() -> None:
+    command = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)[-1]
+    assert "--workers ${RECOMART_WORKERS:-1}" in command and "exec uvicorn" in command
+    assert "ENV PROMETHEUS_MULTIPROC_DIR=" in DOCKERFILE
+    assert SERVICES["api"]["environment"]["RECOMART_WORKERS"] == "${RECOMART_WORKERS:-1}"
+
+
 def test_compose_depends_on_healthy_servers() -> None:
     for name in ("api", "pipeline"):
         assert SERVICES[name]["depends_on"] == {

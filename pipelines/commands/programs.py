@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -20,6 +21,7 @@ FLOW: Final = "recomart/pipeline"
 """Flow and deployment, as pipelines/prefect_flow.py names them."""
 GUARDING: Final = (
     "api_host",
+    "workers",
     "auth",
     "rate_limit",
     "max_body_bytes",
@@ -44,11 +46,11 @@ def serve(settings: Settings, port_is_asked_for: bool) -> str:
     local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     address = f"http://{local}:{port}"
     quiet = ("--no-access-log", "--no-server-header", "--log-level", "warning")
-    options = ("--host", host, "--port", str(port), *quiet)
+    options = ("--host", host, "--port", str(port), "--workers", str(settings.workers), *quiet)
     program = services.Program(
         name="api",
         argv=(sys.executable, "-m", "uvicorn", "serving.app:create_app", "--factory", *options),
-        env=settings.exported() | _guarded(settings),
+        env=settings.exported() | _guarded(settings) | _counted(settings),
         ready=f"{address}/ready",
         address=address,
     )
@@ -71,6 +73,17 @@ def _guarded(settings: Settings) -> dict[str, str]:
     """The variables of the service's security, so that a changed one restarts it."""
     values = {variable: getattr(settings, name) for name, variable in VARIABLES.items() if name in GUARDING}
     return {variable: str(value) for variable, value in values.items() if value is not None}
+
+
+def _counted(settings: Settings) -> dict[str, str]:
+    """Where several workers count together; what those before them counted is gone then."""
+    if settings.workers == 1:
+        return {}
+    folder = settings.root / "data/services/metrics"
+    if "api" not in {status.name for status in services.running(settings.root)}:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
 
 
 def serve_catalogue(root: Path) -> str:

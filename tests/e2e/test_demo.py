@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.serving.shop import eventually
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SMALL = "--users 400 --items 150 --days 50"
 pytestmark = pytest.mark.slow
@@ -131,6 +133,19 @@ def test_demo_feast_works_by_hand(demo: Demo) -> None:
     ).stdout
     views = ("user_activity_v1", "item_activity_v1", "user_item_activity_v1", "item_profile_v1")
     assert all(view in listed for view in views)
+
+
+def test_demo_workers_answer_and_count_together(demo: Demo) -> None:
+    log = demo.folder / "logs/api.log"
+    before = log.read_text(encoding="utf-8").count("serves 150 items")
+    printed = _make(demo.folder, "serve", "RECOMART_WORKERS=2")
+    served = Demo(demo.folder, re.sub(r".*(http://[\d.:]+).*", r"service \1", printed, flags=re.DOTALL))
+    answers = [served.get(f"/recommend?user_id={_user(demo)}&k=3") for _ in range(20)]
+    assert all(answer["items"] == answers[0]["items"] for answer in answers)
+    eventually(lambda: log.read_text(encoding="utf-8").count("serves 150 items") == before + 2)
+    with urllib.request.urlopen(f"{served.address}/metrics", timeout=30) as response:
+        counted = re.findall(r"^recomart_recommendations_total\{.*\} (\S+)$", response.read().decode(), re.MULTILINE)
+    assert sum(map(float, counted)) == 20
 
 
 def test_demo_down_leaves_no_process(demo: Demo) -> None:

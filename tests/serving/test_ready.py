@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,27 @@ def test_ready_says_what_is_missing_then_becomes_ready(app: FastAPI, memory: Mem
         assert "no model is promoted yet" in recommendation.json()["detail"]
         memory.version = 1
         eventually(lambda: client.get("/ready").status_code == 200)
+
+
+@pytest.fixture
+def one_of_two(memory: Memory, tmp_path: Path) -> FastAPI:
+    """One of several workers."""
+    settings = Settings.load(tmp_path, {"RECOMART_WORKERS": "2"})
+    return create_app(settings, backends=lambda _: memory, refresh_seconds=0.05)
+
+
+def test_worker_among_others_takes_no_request_before_it_has_a_model(one_of_two: FastAPI, memory: Memory) -> None:
+    memory.version = None
+    threading.Timer(0.5, setattr, (memory, "version", 1)).start()
+    with TestClient(one_of_two) as client:
+        assert client.get("/recommend", params={"user_id": "U1"}).status_code == 200
+
+
+def test_worker_among_others_does_not_wait_for_ever(one_of_two: FastAPI, memory: Memory) -> None:
+    memory.version = None
+    one_of_two.state.patience = 0.2
+    with TestClient(one_of_two) as client:
+        assert client.get("/ready").status_code == 503
 
 
 def test_ready_tells_versions_and_ages(client: TestClient) -> None:
