@@ -104,6 +104,27 @@ def test_cluster_slots_that_move_are_followed_by_writes_reads_and_deletions(
     assert online(store).retain(store.config, store.get_feature_view("v"), pa.table({"user_id": ["u0"]})) == 1
 
 
+def of_user(store: FeatureStore, user_id: str) -> tuple[float, list[str]]:
+    """The user's feature and the items of the session, newest first, as a request reads them."""
+    reader = online(store).user_reader(store.config, [(store.get_feature_view("v"), ["n"])])
+    row = online(store).read_user(store.config, reader, user_id)
+    return row.numbers["v__n"], row.session.item_ids
+
+
+def test_cluster_keeps_sessions_beside_the_features(nodes: list[Any], clustered: Callable[..., FeatureStore]) -> None:
+    store = clustered(view())
+    write(store, rows_of(20))
+    events = {f"u{k}": [(k, 2_000_000, "view", "a", 1, 9.5), (99, 5_000_000, "click", "b", 1, 9.5)] for k in range(20)}
+    online(store).write_sessions(store.config, events)
+    held = [len(node.keys("live:*")) for node in nodes]
+    assert (sum(held), min(held) > 0) == (20, True)  # spread
+    assert [of_user(store, f"u{k}") for k in range(20)] == [(k, ["b", "a"]) for k in range(20)]
+    assert online(store).forget(store.config, "u3", [(view(), {"user_id": pa.array(["u3"])})]) == 2
+    assert np.isnan(of_user(store, "u3")[0]) and of_user(store, "u3")[1] == []
+    online(store).drop_sessions(store.config)
+    assert [of_user(store, f"u{k}") for k in range(3)] == [(k, []) for k in range(3)]
+
+
 @pytest.fixture
 def door(redis_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Feast's connection string of the same Redis behind TLS, without and with the certificate to trust."""
