@@ -1,12 +1,14 @@
 """The online store on a Redis Cluster and behind TLS: the same writes, reads and deletions."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import redis
+import yaml
 from feast import FeatureStore
 from feast.data_source import PushMode
 from feast.types import Array, Int64, String
@@ -14,8 +16,11 @@ from redis.crc import key_slot
 
 from feature_repo.stores.redis_read import Read
 from feature_repo.stores.redis_wire import redis_keys
+from pipelines.core.live_event import LiveEvent, Stored
+from pipelines.io.live_sessions import LiveSessions
 from pipelines.settings import Settings
 from tests import redis_cluster, tls_door
+from tests.conftest import CHECKOUT
 from tests.online_data import TIMES, US, online, row, user, view_of, write
 
 pytestmark = pytest.mark.services
@@ -33,10 +38,14 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
 def clustered(nodes: list[Any], store_of: Callable[..., FeatureStore]) -> Callable[..., FeatureStore]:
     for node in nodes:
         node.flushall()
-    where = ",".join(
-        f"{n.connection_pool.connection_kwargs['host']}:{n.connection_pool.connection_kwargs['port']}" for n in nodes
-    )
-    return lambda *views, **more: store_of(*views, redis_type="redis_cluster", connection_string=where, **more)
+    address = where(nodes)
+    return lambda *views, **more: store_of(*views, redis_type="redis_cluster", connection_string=address, **more)
+
+
+def where(nodes: list[Any]) -> str:
+    """Feast's connection string."""
+    kinds = [node.connection_pool.connection_kwargs for node in nodes]
+    return ",".join(f"{kind['host']}:{kind['port']}" for kind in kinds)
 
 
 def view() -> Any:
@@ -123,6 +132,27 @@ def test_cluster_keeps_sessions_beside_the_features(nodes: list[Any], clustered:
     assert np.isnan(of_user(store, "u3")[0]) and of_user(store, "u3")[1] == []
     online(store).drop_sessions(store.config)
     assert [of_user(store, f"u{k}") for k in range(3)] == [(k, []) for k in range(3)]
+
+
+def test_cluster_takes_live_events(
+    nodes: list[Any], redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node in nodes:
+        node.flushall()
+    configuration = yaml.safe_load((CHECKOUT / "feature_repo/feature_store.yaml").read_text(encoding="utf-8"))
+    configuration["online_store"] |= {"redis_type": "redis_cluster", "connection_string": where(nodes)}
+    (tmp_path / "feature_repo").mkdir()
+    (tmp_path / "feature_repo/feature_store.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    for name in redis_settings.exported():  # put back at the end
+        monkeypatch.setenv(name, "")
+    live = LiveSessions(redis_settings.model_copy(update={"root": tmp_path}))
+    live.write(Stored(seq, LiveEvent(f"e{seq}", f"u{seq}", "i", "view", TIMES[0])) for seq in range(20))
+    assert sum(len(node.keys("live:*")) for node in nodes) == 20
+    live.remember("base 7")
+    assert live.remembered() == "base 7"
+    assert live.server() == ",".join(sorted(node.info("server")["run_id"] for node in nodes))
+    live.drop()
+    assert sum(len(node.keys("live:*")) for node in nodes) == 0
 
 
 @pytest.fixture
