@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pipelines.core.columns import EVENT_TYPES
 from pipelines.core.errors import ConfigError
-from pipelines.core.ranker_inputs import SERVICES
+from pipelines.core.models.ranker_inputs import SERVICES
 
 
 class _Frozen(BaseModel):

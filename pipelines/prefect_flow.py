@@ -26,8 +26,9 @@ from pipelines import flow as stages
 from pipelines.commands.backfill import backfill
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, RecoMartError, ServiceError, StageError
-from pipelines.io import notices, receipts, registry
+from pipelines.io import notices, receipts
 from pipelines.io.dvc_repo import Stage
+from pipelines.io.models import registry
 from pipelines.settings import Settings
 
 NAME: Final = "recomart"

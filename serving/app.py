@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from pipelines.io.experiment_plan import PlanFile
+from pipelines.io.live.experiment_plan import PlanFile
 from pipelines.settings import Settings
 from serving import late, logs, problems, spans
 from serving.events import EventLog

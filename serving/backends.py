@@ -9,14 +9,14 @@ from feast import FeatureStore
 from feast.errors import FeastError
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ConfigError, ServiceError
-from pipelines.core.freshness import Freshness
-from pipelines.core.user_features import UserFeatures, UserState
-from pipelines.io import registry
-from pipelines.io.feast_store import open_store
-from pipelines.io.fetched_models import FetchedModels
-from pipelines.io.online_features import OnlineFeatures
+from pipelines.core.features.freshness import Freshness
+from pipelines.core.features.user_features import UserFeatures, UserState
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.features.feast_store import open_store
+from pipelines.io.features.online_features import OnlineFeatures
+from pipelines.io.models import registry
+from pipelines.io.models.fetched_models import FetchedModels
 from pipelines.settings import Settings
 
 REDIS_PATIENCE: Final = "socket_connect_timeout=0.25,socket_timeout=0.5,retry=null"

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipelines.core.errors import RecoMartError
-from pipelines.core.live_event import LiveEvent, Stored
+from pipelines.core.lists.live_event import LiveEvent, Stored
 from pipelines.settings import Settings
 from serving.live_sessions import Sessions
 from serving.problems import Unavailable
 
 if TYPE_CHECKING:
-    from pipelines.io.live_log import Writer
+    from pipelines.io.live.live_log import Writer
 
 PATIENCE_S: Final = 5.0
 """How long a request waits for its commit."""
@@ -156,7 +156,7 @@ class EventLog:
 
     def _opened(self) -> "Writer":
         if self._writer is None:
-            from pipelines.io.live_log import Writer  # imports psycopg, which importing the application must not
+            from pipelines.io.live.live_log import Writer  # imports psycopg, which importing the application must not
 
             self._writer = Writer(self._settings)
         return self._writer

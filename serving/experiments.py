@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.io.experiment_plan import PlanFile
+from pipelines.io.live.experiment_plan import PlanFile
 from serving.keeper import CHAMPION, Keeper
 from serving.problems import Unavailable
 from serving.snapshot import Snapshot

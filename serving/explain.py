@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipelines.core import contributions, input_words
-from pipelines.core.bundle import Bundle
+from pipelines.core.lists import contributions
+from pipelines.core.models import input_words
+from pipelines.core.models.bundle import Bundle
 
 MOST: Final = 8
 """Inputs that are named; what all others add is one number."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from pipelines.core import packing
-from pipelines.core.logged import Logged
+from pipelines.core.lists import packing
+from pipelines.core.lists.logged import Logged
 from serving.experiments import Assignment
 from serving.filters import Query
 from serving.recommender import Evidence, Recommendation, Recommended

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core import matching
-from pipelines.core.matching import At
-from pipelines.io.shop_rules import Active
+from pipelines.core.lists import matching
+from pipelines.core.lists.matching import At
+from pipelines.io.models.shop_rules import Active
 from serving.snapshot import Snapshot
 
 

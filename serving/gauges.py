@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pipelines.core.freshness import Freshness
+from pipelines.core.features.freshness import Freshness
 from serving.coverage import Coverage
 from serving.snapshot import Snapshot, cut
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.core.histories import Histories
-from pipelines.core.interactions import SECONDS_A_DAY, positions
-from pipelines.core.live_history import Recent, among, joined, of_user
-from pipelines.core.user_features import UserState
+from pipelines.core.features.user_features import UserState
+from pipelines.core.lists.live_history import Recent, among, joined, of_user
+from pipelines.core.models.histories import Histories
+from pipelines.core.models.interactions import SECONDS_A_DAY, positions
 from serving.filters import Query
 from serving.snapshot import Snapshot
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError, RecoMartError, ServiceError
+from pipelines.core.models.bundle import Bundle
 from serving.ports import Backends
 from serving.snapshot import Snapshot
 

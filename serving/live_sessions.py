@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pipelines.core.errors import RecoMartError, ServiceError
-from pipelines.core.live_event import Stored
+from pipelines.core.lists.live_event import Stored
 from pipelines.settings import Settings
 from serving import late
 
 if TYPE_CHECKING:
-    from pipelines.io.live_sessions import LiveSessions
+    from pipelines.io.live.live_sessions import LiveSessions
 
 PAUSE_S: Final = 1.0
 """For which Redis is left alone after a failure, so that events don't queue up behind timeouts."""
@@ -50,7 +50,7 @@ class Sessions:
     def _open(self) -> None:
         try:
             with late.feast():
-                from pipelines.io.live_sessions import LiveSessions
+                from pipelines.io.live.live_sessions import LiveSessions
 
             self._sessions = LiveSessions(self._settings)
         except RecoMartError as error:

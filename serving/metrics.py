@@ -13,7 +13,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram, Summary, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from pipelines.core.bundle import Bundle
+from pipelines.core.models.bundle import Bundle
 from serving.coverage import Coverage
 from serving.gauges import DriftReport, Gauges, Queue
 from serving.snapshot import Snapshot

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from pipelines.core.errors import ServiceError
-from pipelines.core.user_features import UserState
+from pipelines.core.features.user_features import UserState
 
 REMEMBERED: Final = 10_000
 """Users whose last state is kept for when the store can't be read."""

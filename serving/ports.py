@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from pipelines.core.bundle import Bundle
-from pipelines.core.freshness import Freshness
-from pipelines.core.user_features import UserFeatures, UserState
+from pipelines.core.features.freshness import Freshness
+from pipelines.core.features.user_features import UserFeatures, UserState
+from pipelines.core.models.bundle import Bundle
 
 
 class Features(Protocol):

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.core.arrangement import EXPLORATION
-from pipelines.core.because import led_by
-from pipelines.core.histories import Histories
+from pipelines.core.lists.arrangement import EXPLORATION
+from pipelines.core.lists.because import led_by
+from pipelines.core.models.histories import Histories
 from serving.snapshot import Snapshot
 
 PINNED: Final = "pinned"

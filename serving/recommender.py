@@ -7,14 +7,15 @@ from typing import Final, Literal
 
 import numpy as np
 
-from pipelines.core import arrangement, diversity, scoring, signals
-from pipelines.core.arrangement import EXPLORATION, Arrangement
-from pipelines.core.bundle import Bundle
-from pipelines.core.candidates import Candidates
-from pipelines.core.histories import Histories
-from pipelines.core.ranker_inputs import NO_CATEGORY
-from pipelines.core.sources import popularity
-from pipelines.core.user_features import UserState
+from pipelines.core.features.user_features import UserState
+from pipelines.core.lists import arrangement
+from pipelines.core.lists.arrangement import EXPLORATION, Arrangement
+from pipelines.core.models import diversity, scoring, signals
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.candidates import Candidates
+from pipelines.core.models.histories import Histories
+from pipelines.core.models.ranker_inputs import NO_CATEGORY
+from pipelines.core.models.sources import popularity
 from serving.filters import Query, allowed
 from serving.history import history_of, known_since
 from serving.online import OnlineStore

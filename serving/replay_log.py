@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from pipelines.core.errors import ConfigError, InputError, ServiceError
-from pipelines.core.logged import Bounds, Logged
+from pipelines.core.lists.logged import Bounds, Logged
 from pipelines.settings import Settings
 from serving.experiments import Assignment
 from serving.exposures import Exposure, logged
@@ -20,7 +20,7 @@ from serving.recommender import Recommendation
 from serving.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from pipelines.io.recommendation_log import Writer
+    from pipelines.io.live.recommendation_log import Writer
 
 WRITE_SECONDS: Final = 0.25
 BATCH: Final = 100
@@ -111,7 +111,7 @@ class ReplayLog:
         """
         if exposure := self._waiting.get(str(wanted)):
             return logged(exposure)
-        from pipelines.io import recommendation_log
+        from pipelines.io.live import recommendation_log
 
         return recommendation_log.read(self._settings, wanted)
 
@@ -132,7 +132,7 @@ class ReplayLog:
         return True
 
     def _run(self) -> None:
-        from pipelines.io import recommendation_log  # imports the client: not before somebody listens already
+        from pipelines.io.live import recommendation_log  # imports the client: not before somebody listens already
 
         while True:
             try:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.core.errors import ConfigError
-from pipelines.io import rule_file
-from pipelines.io.rule_file import Rules
-from pipelines.io.shop_rules import Active as Active
-from pipelines.io.shop_rules import in_force, next_change
+from pipelines.io.models import rule_file
+from pipelines.io.models.rule_file import Rules
+from pipelines.io.models.shop_rules import Active as Active
+from pipelines.io.models.shop_rules import in_force, next_change
 from serving.snapshot import Snapshot
 
 LOOK_SECONDS: Final = 1.0

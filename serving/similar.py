@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.core import similar
-from pipelines.core.similar import Neighbours
-from pipelines.core.title_index import TitleIndex
+from pipelines.core.lists import similar
+from pipelines.core.lists.similar import Neighbours
+from pipelines.core.lists.title_index import TitleIndex
 from serving.filters import Query, allowed
 from serving.online import OnlineStore
 from serving.problems import Unavailable

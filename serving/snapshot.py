@@ -9,15 +9,15 @@ from functools import cached_property
 
 import numpy as np
 
-from pipelines.core import ranking, scoring
-from pipelines.core.bundle import Bundle
-from pipelines.core.cards import Cards as Cards
-from pipelines.core.cards import texts
 from pipelines.core.errors import ModelError, ServiceError
-from pipelines.core.freshness import Freshness
-from pipelines.core.ranker_inputs import NO_CATEGORY, reads_categories
-from pipelines.core.ranking import OfItems
-from pipelines.io.shop_rules import FIRST_SEEN
+from pipelines.core.features.freshness import Freshness
+from pipelines.core.lists.cards import Cards as Cards
+from pipelines.core.lists.cards import texts
+from pipelines.core.models import ranking, scoring
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.ranker_inputs import NO_CATEGORY, reads_categories
+from pipelines.core.models.ranking import OfItems
+from pipelines.io.models.shop_rules import FIRST_SEEN
 from serving.ports import Features
 
 

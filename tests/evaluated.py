@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.context import Context
-from pipelines.core.ranking import Ranker
-from pipelines.io import bundles
+from pipelines.core.models.ranking import Ranker
 from pipelines.io.files import write_json, write_text
+from pipelines.io.models import bundles
 from pipelines.settings import Settings
 from tests.core.board import bundle
 

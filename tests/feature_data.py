@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.context import Context
 from pipelines.core.columns import EVENT_TYPES, PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA
-from pipelines.core.digests import DayDigests
+from pipelines.core.features.digests import DayDigests
 from pipelines.io import files
 from pipelines.settings import Settings
 from pipelines.stages import features, prepare, publish

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from pipelines.context import Context
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA
-from pipelines.io import exploring
 from pipelines.io.files import write_json
+from pipelines.io.preparation import exploring
 from pipelines.settings import Settings
 from pipelines.stages import features, prepare, publish
 from tests.feature_data import CHECKOUT, Event, product_table

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.context import Context
-from pipelines.core.feature_views import RECENT_DAYS, VIEWS
-from pipelines.io import feast_store, feature_files, feature_tables, files, postgres
-from pipelines.io.feature_lake import FeatureLake
+from pipelines.core.features.feature_views import RECENT_DAYS, VIEWS
+from pipelines.io import files, postgres
+from pipelines.io.features import feast_store, feature_files, feature_tables
+from pipelines.io.features.feature_lake import FeatureLake
 from pipelines.settings import Settings
 from pipelines.stages import publish
 from tests.conftest import MODULES, emptied_redis, own_databases

@@ -24,6 +24,11 @@ ALLOWED = {
     "serving": {"pipelines.core", "pipelines.io", "pipelines.settings"},
     "feature_repo": set(),
 }
+# folders of a part: their modules import their own, those of the folders before, and what lies beside the folders
+ORDER = {
+    "pipelines.core": ("", "lake", "features", "models", "evaluation", "lists"),
+    "pipelines.io": ("", "intake", "quality", "preparation", "features", "live", "models"),
+}
 OURS = ("pipelines", "serving", "feature_repo")
 
 
@@ -59,6 +64,23 @@ def test_imports_point_down(path: Path) -> None:
         if name.split(".")[0] in OURS and _part(name) != part and _part(name) not in ALLOWED[part]
     }
     assert not wrong, f"{module} may not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("part", ORDER)
+def test_folders_import_those_before_them(part: str) -> None:
+    folder, order = CHECKOUT / part.replace(".", "/"), ORDER[part]
+    wrong = []
+    for path in sorted(folder.rglob("*.py")):
+        own = order.index(_folder(".".join(path.relative_to(CHECKOUT).with_suffix("").parts), part))
+        of_part = [name for name in _imports(path) if name.startswith(f"{part}.")]
+        wrong += [(path.name, name) for name in of_part if order.index(_folder(name, part)) > own]
+    assert not wrong
+
+
+def _folder(module: str, part: str) -> str:
+    """The folder of a part that a module, or a name in one, is in; "" for what lies beside."""
+    first = module.removeprefix(f"{part}.").split(".")[0]
+    return first if first in ORDER[part] else ""
 
 
 @pytest.mark.parametrize("path", sorted((CHECKOUT / "pipelines/core").rglob("*.py")), ids=lambda p: p.name)

@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from pipelines.context import Context
-from pipelines.core import audit
-from pipelines.core.audit import Tally
 from pipelines.core.errors import DataQualityError, InputError
-from pipelines.io import audit_report, auditing, feast_store, postgres, receipts
-from pipelines.io.audit_log import Log
+from pipelines.core.features import audit
+from pipelines.core.features.audit import Tally
+from pipelines.io import postgres, receipts
+from pipelines.io.features import audit_report, auditing, feast_store
+from pipelines.io.features.audit_log import Log
 from pipelines.io.files import read_json
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import Final
 from pipelines import flow
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError
-from pipelines.io import dvc_repo, lake, notices, sources
+from pipelines.io import dvc_repo, notices
+from pipelines.io.intake import lake, sources
 from pipelines.io.progress import progress
 from pipelines.stages import ingest
 

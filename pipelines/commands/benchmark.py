@@ -20,13 +20,14 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.context import Context
-from pipelines.core import learning
 from pipelines.core.errors import InputError
-from pipelines.core.peers import PEERS, choosing
-from pipelines.core.peers.holdout import measure
-from pipelines.core.peers.ranking import rank
-from pipelines.io import benchmark_task, memory, tables
-from pipelines.io.benchmark_task import Task
+from pipelines.core.models import learning
+from pipelines.core.models.peers import PEERS, choosing
+from pipelines.core.models.peers.holdout import measure
+from pipelines.core.models.peers.ranking import rank
+from pipelines.io import memory, tables
+from pipelines.io.models import benchmark_task
+from pipelines.io.models.benchmark_task import Task
 
 log = logging.getLogger(__name__)
 

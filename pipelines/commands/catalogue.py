@@ -8,7 +8,7 @@ import uvicorn
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError
-from pipelines.io.catalogue_server import create_catalogue
+from pipelines.io.intake.catalogue_server import create_catalogue
 
 log = logging.getLogger(__name__)
 

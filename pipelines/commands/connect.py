@@ -10,10 +10,10 @@ from typing import Final, get_args
 from pipelines import flow
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError
-from pipelines.core.mapping import SourceMapping
-from pipelines.core.paging import Paging
-from pipelines.io import intake, lake, sources
-from pipelines.io.catalogue_client import fetch_products
+from pipelines.core.lake.mapping import SourceMapping
+from pipelines.core.lake.paging import Paging
+from pipelines.io.intake import copying, lake, sources
+from pipelines.io.intake.catalogue_client import fetch_products
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _check_files(found: list[Path], mapping: SourceMapping) -> None:
     refused: list[InputError] = []
     for path in found:
         try:
-            intake.check(path, mapping)
+            copying.check(path, mapping)
         except InputError as error:
             refused.append(error)
     if len(refused) == len(found):

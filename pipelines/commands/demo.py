@@ -17,7 +17,8 @@ from pipelines.commands import connect, programs, simulate
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.core.hosts import is_loopback
-from pipelines.io import duck, files, registry, services
+from pipelines.io import duck, files, services
+from pipelines.io.models import registry
 from pipelines.settings import VARIABLES, Settings
 
 log = logging.getLogger(__name__)

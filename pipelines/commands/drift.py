@@ -10,10 +10,12 @@ import sys
 from datetime import UTC, datetime
 
 from pipelines.context import Context
-from pipelines.core import drift
 from pipelines.core.errors import DataQualityError, ModelError
-from pipelines.io import drift_report, drift_sample, feast_store, postgres, registry, tables
-from pipelines.io.online_features import OnlineFeatures
+from pipelines.core.evaluation import drift
+from pipelines.io import postgres, tables
+from pipelines.io.features import feast_store
+from pipelines.io.features.online_features import OnlineFeatures
+from pipelines.io.models import drift_report, drift_sample, registry
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipelines.context import Context
-from pipelines.core import experiment_report
 from pipelines.core.errors import InputError
-from pipelines.core.experiment_report import ArmReport, Interval
-from pipelines.io import experiment_log, experiment_plan, postgres
-from pipelines.io.experiment_log import Arm, Shadowed
+from pipelines.core.evaluation import experiment_report
+from pipelines.core.evaluation.experiment_report import ArmReport, Interval
+from pipelines.io import postgres
+from pipelines.io.live import experiment_log, experiment_plan
+from pipelines.io.live.experiment_log import Arm, Shadowed
 from pipelines.settings import Settings
 
 HEADER: Final = ("ARM", "MODEL", "SHOWN", "USERS", "CONVERTED", "RATE", "DIFFERENCE", "P", "SNIPS")

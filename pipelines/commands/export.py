@@ -19,7 +19,7 @@ from pipelines.context import Context
 from pipelines.core.columns import PREPARED_SCHEMA, UTC_US, Col
 from pipelines.core.errors import ConfigError, InputError
 from pipelines.io import files, tables
-from pipelines.io.events import INTERACTIONS
+from pipelines.io.preparation.events import INTERACTIONS
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.core.freshness import Freshness
-from pipelines.io import feast_store, view_freshness
+from pipelines.core.features.freshness import Freshness
+from pipelines.io.features import feast_store, view_freshness
 
 HEADER = ("VIEW", "NEWEST", "ONLINE", "AGE", "MAXIMUM", "STATE")
 

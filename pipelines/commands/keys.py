@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from pipelines.context import Context
 from pipelines.core.api_keys import ApiKey, Scope
-from pipelines.io import api_keys, postgres
+from pipelines.io import postgres
+from pipelines.io.live import api_keys
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 
 from pipelines.context import Context
-from pipelines.core import lineage
 from pipelines.core.errors import InputError, ModelError
-from pipelines.io import files, lake, registry
-from pipelines.io.lineage import VALIDATION
-from pipelines.io.registry import Known
+from pipelines.core.evaluation import lineage
+from pipelines.io import files
+from pipelines.io.intake import lake
+from pipelines.io.models import registry
+from pipelines.io.models.lineage import VALIDATION
+from pipelines.io.models.registry import Known
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -25,13 +25,13 @@ def run(context: Context) -> None:
     """
     settings = context.settings
     if context.args.check:
-        from pipelines.io import live_owner
+        from pipelines.io.live import live_owner
 
         if not live_owner.is_there(settings):
             raise ServiceError("no process brings events online: `make serve` starts one")
         return
     settings.exported()  # both servers are named, or this says so
-    from pipelines.io.live_pusher import Pusher  # imports Feast, which takes seconds
+    from pipelines.io.live.live_pusher import Pusher  # imports Feast, which takes seconds
 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,9 @@ import logging
 import time
 
 from pipelines.context import Context
-from pipelines.io import feast_store, materialization, postgres, receipts, user_data
+from pipelines.io import postgres, receipts
+from pipelines.io.features import feast_store, materialization
+from pipelines.io.live import user_data
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.context import Context
-from pipelines.io import promotion, registry, services
-from pipelines.io.registry import Known
+from pipelines.io import services
+from pipelines.io.models import promotion, registry
+from pipelines.io.models.registry import Known
 from pipelines.settings import Settings
 
 REPORT: Final = Path("data/reports/evaluation/report.md")

@@ -12,7 +12,7 @@ import pyarrow.csv as csv
 from pipelines.context import Context
 from pipelines.core.columns import Col
 from pipelines.core.errors import InputError
-from pipelines.core.product_history import as_of
+from pipelines.core.lake.product_history import as_of
 from pipelines.io import duck, files, tables
 
 PRODUCTS: Final = Path("data/validated/products.parquet")

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from pipelines.context import Context
 from pipelines.core.columns import Col
-from pipelines.core.feature_views import VIEWS
-from pipelines.io import audit_stores, feast_store, live_events
-from pipelines.io.live_features import LiveFeatures, Pushed
+from pipelines.core.features.feature_views import VIEWS
+from pipelines.io.features import audit_stores, feast_store
+from pipelines.io.live.live_features import LiveFeatures, Pushed
+from pipelines.io.preparation import live_events
 
 SHOWN: Final = 6
 """Values shown of a user."""

@@ -10,8 +10,9 @@ from typing import Final
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import lake, repairs
-from pipelines.io.quarantine import Quarantine, Row, export
+from pipelines.io.intake import lake
+from pipelines.io.quality import repairs
+from pipelines.io.quality.quarantine import Quarantine, Row, export
 
 log = logging.getLogger(__name__)
 

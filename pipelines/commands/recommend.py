@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 from pipelines.context import Context
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ConfigError, InputError, ModelError
-from pipelines.io import registry, rule_file, shop_rules, tables
-from pipelines.io.fetched_models import FetchedModels
+from pipelines.core.models.bundle import Bundle
+from pipelines.io import tables
+from pipelines.io.models import registry, rule_file, shop_rules
+from pipelines.io.models.fetched_models import FetchedModels
 from pipelines.io.progress import counting
 from pipelines.settings import Settings
 
@@ -42,7 +43,7 @@ def run(context: Context) -> None:
     rules = rule_file.load(context.root / context.settings.rules) if context.settings.rules else rule_file.NONE
     version, bundle = _model(context.settings, args.version)
     wanted = bundle.user_ids.tolist() if users is None else users
-    from pipelines.io import user_lists  # with Feast, which takes seconds
+    from pipelines.io.models import user_lists  # with Feast, which takes seconds
 
     known = user_lists.read(context.settings, bundle)
     active = shop_rules.in_force(rules, known, time.time())

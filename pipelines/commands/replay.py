@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipelines import flow
 from pipelines.context import Context
-from pipelines.io import lake, repairs
+from pipelines.io.intake import lake
+from pipelines.io.quality import repairs
 
 log = logging.getLogger(__name__)
 

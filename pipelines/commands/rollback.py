@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.context import Context
-from pipelines.core import ranker_inputs
 from pipelines.core.errors import ModelError
-from pipelines.io import bundles, promotion, registry
-from pipelines.io.registry import Known
+from pipelines.core.models import ranker_inputs
+from pipelines.io.models import bundles, promotion, registry
+from pipelines.io.models.registry import Known
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from pipelines.context import Context
-from pipelines.core import tuning
 from pipelines.core.errors import InputError
-from pipelines.core.sources import SOURCES
-from pipelines.core.tuning import Range
-from pipelines.io import bundles, mlflow_runs, params_file, training_data, tuning_data
+from pipelines.core.models import tuning
+from pipelines.core.models.sources import SOURCES
+from pipelines.core.models.tuning import Range
+from pipelines.io import mlflow_runs, params_file
+from pipelines.io.models import bundles, training_data, tuning_data
 from pipelines.io.progress import counting
 from pipelines.params import Params
 from pipelines.stages import train

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.context import Context
-from pipelines.core.contradictions import contradictions
 from pipelines.core.errors import InputError
-from pipelines.core.published import Declared, Meanings, Published, obstacles, readers, retire, with_new
-from pipelines.io import published_views
+from pipelines.core.features.contradictions import contradictions
+from pipelines.core.features.published import Declared, Meanings, Published, obstacles, readers, retire, with_new
+from pipelines.io.features import published_views
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def _declared_and_meant(repo: Path) -> tuple[Declared, Meanings]:
 
 
 def _meanings() -> Meanings:
-    from pipelines.io import view_meanings  # its imports are for the other process
+    from pipelines.io.features import view_meanings  # its imports are for the other process
 
     return view_meanings.meanings()
 
@@ -69,7 +69,7 @@ def _check(published: Published, declared: Declared, meanings: Meanings) -> None
 
 def _publish(repo: Path, published: Published, declared: Declared, meanings: Meanings) -> None:
     if missing := sorted(declared.views.keys() - meanings.keys()):
-        raise InputError(f"nothing computes {', '.join(missing)}: see pipelines/core/feature_views.py")
+        raise InputError(f"nothing computes {', '.join(missing)}: see pipelines/core/features/feature_views.py")
     now = with_new(published, declared, meanings)
     if wrong := contradictions(now, declared, meanings):
         raise InputError("\n".join(wrong))
@@ -81,7 +81,7 @@ def _publish(repo: Path, published: Published, declared: Declared, meanings: Mea
 
 
 def _retire(context: Context, repo: Path, published: Published, name: str) -> None:
-    from pipelines.io import registry
+    from pipelines.io.models import registry
 
     if hindering := obstacles(published, published_views.declared(repo), name):
         raise InputError("\n".join(hindering))
@@ -125,7 +125,8 @@ def _state(retired: dict[str, str | None], name: str) -> str:
 
 
 def _history(context: Context, published: Published) -> None:
-    from pipelines.io import feast_store, registry, view_history
+    from pipelines.io.features import feast_store, view_history
+    from pipelines.io.models import registry
 
     lines = []
     for view, versions in view_history.history(feast_store.open_store(context.settings)).items():

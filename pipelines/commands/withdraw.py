@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from pipelines import flow
 from pipelines.context import Context
-from pipelines.io import lake, withdrawal
+from pipelines.io.intake import lake
+from pipelines.io.quality import withdrawal
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from pipelines.core.errors import ServiceError
 
+NAME: Final = "recomart"
+"""The experiment and the registered model."""
 METRICS_AT_ONCE: Final = 1000
 PARAMS_AT_ONCE: Final = 100
 DIGEST_LENGTH: Final = 36
@@ -127,6 +129,19 @@ def client_of(tracking_uri: str) -> Iterator[Any]:
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The database's file, where MLflow is a SQLite database."""
     return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
+
+
+def holds(tracking_uri: str, version: int, run_id: str) -> bool:
+    """Whether the registry has this version of this run.
+
+    Raises:
+        ServiceError: MLflow doesn't answer.
+    """
+    if (file := sqlite_file(tracking_uri)) and not file.exists():
+        return False
+    with client_of(tracking_uri) as client:
+        known = client.search_model_versions(f"name = '{NAME}' and run_id = '{run_id}'")
+        return any(int(one.version) == version for one in known)
 
 
 def _plain(name: str) -> str:

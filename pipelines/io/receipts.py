@@ -13,7 +13,7 @@ import psycopg
 import redis
 
 from pipelines.core.errors import ServiceError
-from pipelines.io import files, postgres, registry
+from pipelines.io import files, mlflow_runs, postgres
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -92,4 +92,4 @@ def _redis(settings: Settings) -> Iterator[redis.Redis]:
 
 def _is_registered(settings: Settings, path: Path) -> bool:
     receipt = files.read_json(path)
-    return registry.holds(settings.mlflow_tracking_uri, int(receipt["version"]), str(receipt["run_id"]))
+    return mlflow_runs.holds(settings.mlflow_tracking_uri, int(receipt["version"]), str(receipt["run_id"]))

@@ -13,17 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.context import Context
-from pipelines.core import labels, scoring
-from pipelines.core.bundle import Bundle
-from pipelines.core.candidates import Candidates
 from pipelines.core.columns import Col
-from pipelines.core.fitting import propose_only
-from pipelines.core.interactions import encode, lasting, positions
-from pipelines.core.past import Catalogue
-from pipelines.core.ranker_inputs import NO_CATEGORY, reads
-from pipelines.core.split import Gains, cuts, gains
-from pipelines.io import bundles, events, feast_store, known_items, training_data
+from pipelines.core.models import labels, scoring
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.candidates import Candidates
+from pipelines.core.models.fitting import propose_only
+from pipelines.core.models.interactions import encode, lasting, positions
+from pipelines.core.models.past import Catalogue
+from pipelines.core.models.ranker_inputs import NO_CATEGORY, reads
+from pipelines.core.models.split import Gains, cuts, gains
+from pipelines.io.features import feast_store
 from pipelines.io.files import replacing, sha256, write_json
+from pipelines.io.models import bundles, known_items, training_data
+from pipelines.io.preparation import events
 from pipelines.io.progress import progress
 from pipelines.params import Params
 

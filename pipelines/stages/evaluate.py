@@ -11,25 +11,26 @@ from typing import Any, Final
 import numpy as np
 
 from pipelines.context import Context
-from pipelines.core import ablation, champion, comparison, evaluation, ranking, scoring
-from pipelines.core.bundle import Bundle
-from pipelines.core.champion import Compared
 from pipelines.core.columns import Col
-from pipelines.core.comparison import CHAMPION, OURS, Relevance
 from pipelines.core.errors import InputError, ModelError, ServiceError
-from pipelines.core.evaluation import MERGED, Lists, Ranked
-from pipelines.core.interactions import positions
-from pipelines.core.labels import Examples
-from pipelines.io import (
+from pipelines.core.evaluation import ablation, champion, comparison, measurement
+from pipelines.core.evaluation.champion import Compared
+from pipelines.core.evaluation.comparison import CHAMPION, OURS, Relevance
+from pipelines.core.evaluation.measurement import MERGED, Lists, Ranked
+from pipelines.core.models import ranking, scoring
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.interactions import positions
+from pipelines.core.models.labels import Examples
+from pipelines.io import plots
+from pipelines.io.files import read_json, replacing
+from pipelines.io.models import (
     bundles,
     champion_examples,
     evaluation_plots,
     evaluation_report,
     evaluation_text,
-    plots,
     training_data,
 )
-from pipelines.io.files import read_json, replacing
 from pipelines.io.progress import progress
 from pipelines.stages import train
 
@@ -67,7 +68,7 @@ def run(context: Context) -> None:
     if compared.lists is not None:
         ranked = replace(ranked, models={**ranked.models, CHAMPION: compared.lists})
     inputs = {name: len(step.inputs) for name, (step, _) in rankers.items()} | {OURS: len(bundle.manifest["features"])}
-    results = evaluation.measure(bundle, ranked, relevant, inputs, ks, HEADLINE, params.seed)
+    results = measurement.measure(bundle, ranked, relevant, inputs, ks, HEADLINE, params.seed)
     users, importance = len(relevant.user_ids), ranking.importance(bundle.ranker)
     blend = sorted(bundle.ranker.blend.items(), key=lambda named: -named[1])
     evaluation_report.write_metrics(root / METRICS, results.models, results.curves, ks, users)

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from pipelines.context import Context
-from pipelines.io import feature_build
+from pipelines.io.features import feature_build
 
 log = logging.getLogger(__name__)
 

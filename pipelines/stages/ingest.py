@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError
-from pipelines.core.mapping import SourceMapping
-from pipelines.io import erasure, files, intake, lake, live_intake, live_trim, sources
-from pipelines.io.catalogue_client import fetch_products, listing_url
+from pipelines.core.lake.mapping import SourceMapping
+from pipelines.io import files
+from pipelines.io.intake import copying, lake, sources
+from pipelines.io.intake.catalogue_client import fetch_products, listing_url
+from pipelines.io.live import erasure, live_intake, live_trim
 from pipelines.io.progress import progress
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class Arrivals:
 
     found: int
     new: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[intake.Refused] = field(default_factory=list)
+    refused: list[copying.Refused] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -123,9 +125,9 @@ def _ingest_log(root: Path, connection: sources.Connection, mapping: SourceMappi
     now = datetime.now(UTC)
     saved = time.monotonic()
     try:
-        with closing(intake.copy_all(unknown, folder, mapping)) as copied:
+        with closing(copying.copy_all(unknown, folder, mapping)) as copied:
             for arrived in progress(copied, "files copied", len(unknown)):
-                if isinstance(arrived, intake.Refused):
+                if isinstance(arrived, copying.Refused):
                     if seen.read(arrived.original) not in known:  # else it was withdrawn
                         log.debug("refused: %s", arrived.reason)
                         arrivals.refused.append(arrived)

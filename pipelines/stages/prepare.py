@@ -10,13 +10,16 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from pipelines.context import Context
-from pipelines.core import features
 from pipelines.core.columns import PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA, Col
-from pipelines.core.digests import DayDigests
 from pipelines.core.errors import InputError
-from pipelines.io import duck, exploring, files, lake, pieces, tables
+from pipelines.core.features import horizon
+from pipelines.core.features.digests import DayDigests
+from pipelines.io import duck, files, tables
+from pipelines.io.intake import lake
 from pipelines.io.parallel import ahead
-from pipelines.io.preparer import Preparer
+from pipelines.io.preparation import exploring
+from pipelines.io.preparation.preparer import Preparer
+from pipelines.io.quality import pieces
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ def _days(root: Path) -> list[pieces.Day]:
 def _as_of(root: Path, days: Sequence[pieces.Day]) -> datetime:
     """What ``features`` will be as of, at the earliest: the clock here is the newest file's arrival."""
     last = pq.read_table(days[-1].path, columns=[Col.TIMESTAMP])[Col.TIMESTAMP][-1].as_py()
-    return features.as_of(last, tables.utc(files.read_json(root / SUMMARY)["newest_arrival"]))
+    return horizon.as_of(last, tables.utc(files.read_json(root / SUMMARY)["newest_arrival"]))
 
 
 def _report(preparer: Preparer, cancellations: dict[str, int], before: datetime, highest: float) -> dict[str, Any]:

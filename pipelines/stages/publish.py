@@ -12,9 +12,11 @@ from typing import Any
 from feast import FeatureStore
 
 from pipelines.context import Context
-from pipelines.io import erasure, feast_store, feature_tables, materialization, postgres, receipts, user_data
-from pipelines.io.feature_lake import FeatureFile, FeatureLake
-from pipelines.io.feature_tables import Published
+from pipelines.io import postgres, receipts
+from pipelines.io.features import feast_store, feature_tables, materialization
+from pipelines.io.features.feature_lake import FeatureFile, FeatureLake
+from pipelines.io.features.feature_tables import Published
+from pipelines.io.live import erasure, user_data
 
 log = logging.getLogger(__name__)
 

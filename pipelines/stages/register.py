@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.context import Context
-from pipelines.core import gate
 from pipelines.core.errors import InputError
-from pipelines.core.gate import Decision, Entrant
-from pipelines.io import bundles, configuration, lineage, model_card, promotion, registry
+from pipelines.core.evaluation import gate
+from pipelines.core.evaluation.gate import Decision, Entrant
 from pipelines.io.files import read_json, write_json, write_text
 from pipelines.io.mlflow_runs import flat_metrics, flat_params
-from pipelines.io.model_card import Evaluated
+from pipelines.io.models import bundles, configuration, lineage, model_card, promotion, registry
+from pipelines.io.models.model_card import Evaluated
+from pipelines.io.models.registry import Known
 from pipelines.io.receipts import REGISTERED
-from pipelines.io.registry import Known
 
 log = logging.getLogger(__name__)
 

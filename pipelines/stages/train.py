@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.context import Context
-from pipelines.core import champion, ranking, selection
 from pipelines.core.errors import InputError
-from pipelines.core.fitting import propose_only, with_ranker
-from pipelines.core.selection import Rows
-from pipelines.io import bundles, events, known_items, training_data
+from pipelines.core.evaluation import champion
+from pipelines.core.models import ranking, selection
+from pipelines.core.models.fitting import propose_only, with_ranker
+from pipelines.core.models.selection import Rows
 from pipelines.io.files import replacing, sha256, write_json
+from pipelines.io.models import bundles, known_items, training_data
+from pipelines.io.preparation import events
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,17 @@ import pyarrow as pa
 import yaml
 
 from pipelines.context import Context
-from pipelines.core import products as catalogue
 from pipelines.core.columns import CANCELLATION_SCHEMA, PRODUCT_SCHEMA, Col
 from pipelines.core.errors import DataQualityError
-from pipelines.core.mapping import SourceMapping
-from pipelines.io import duck, erasure, expectations, files, lake, product_snapshots, quality_report, tables
-from pipelines.io.assessor import LIST_PRICE, TITLE, Assessor
-from pipelines.io.product_snapshots import BAD_PRODUCTS
-from pipelines.io.sorting import DUPLICATES, Sorter
+from pipelines.core.lake import products as catalogue
+from pipelines.core.lake.mapping import SourceMapping
+from pipelines.io import duck, files, tables
+from pipelines.io.intake import lake, product_snapshots
+from pipelines.io.intake.product_snapshots import BAD_PRODUCTS
+from pipelines.io.live import erasure
+from pipelines.io.quality import expectations, quality_report
+from pipelines.io.quality.assessor import LIST_PRICE, TITLE, Assessor
+from pipelines.io.quality.sorting import DUPLICATES, Sorter
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Body
 
-from pipelines.core.interactions import positions
-from pipelines.core.live_event import LiveEvent
+from pipelines.core.lists.live_event import LiveEvent
+from pipelines.core.models.interactions import positions
 from serving import problems
 from serving.event_schemas import EventIn, EventsIn, EventsOut
 from serving.services import ServicesDep, TraceDep

@@ -7,10 +7,10 @@ from uuid import UUID
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Response
 
-from pipelines.core import packing, replay
-from pipelines.core.arrangement import Arrangement
 from pipelines.core.errors import RecoMartError
-from pipelines.core.logged import Logged
+from pipelines.core.lists import packing, replay
+from pipelines.core.lists.arrangement import Arrangement
+from pipelines.core.lists.logged import Logged
 from serving import problems
 from serving.problems import Unavailable
 from serving.replay_schemas import CandidateOut, LoggedItemOut, LoggedOut, RecomputedItemOut, RecomputedOut

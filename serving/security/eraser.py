@@ -42,7 +42,9 @@ class Eraser:
             ServiceError: a server doesn't answer. Then nothing is promised; try again.
         """
         with late.feast():
-            from pipelines.io import erasure, feast_store, postgres, user_data  # takes seconds
+            from pipelines.io import postgres
+            from pipelines.io.features import feast_store
+            from pipelines.io.live import erasure, user_data  # takes seconds
 
         with self._lock:
             try:

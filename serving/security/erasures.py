@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipelines.core.erasure import user_hash
+from pipelines.core.lake.erasure import user_hash
 
 
 class Erasures:

@@ -5,7 +5,8 @@ import contextlib
 import psycopg
 
 from pipelines.core.errors import ServiceError
-from pipelines.io import api_keys, drift_report, erasure
+from pipelines.io.live import api_keys, erasure
+from pipelines.io.models import drift_report
 from pipelines.settings import Settings
 from serving.gauges import DriftReport
 from serving.security.said import Said

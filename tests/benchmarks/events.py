@@ -21,7 +21,9 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from feature_repo.stores import sessions
 from pipelines.commands import programs
-from pipelines.io import audit_stores, feast_store, live_owner, services
+from pipelines.io import services
+from pipelines.io.features import audit_stores, feast_store
+from pipelines.io.live import live_owner
 from pipelines.io.services.program import is_free
 from pipelines.settings import Settings
 from tests.conftest import CHECKOUT

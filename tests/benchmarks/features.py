@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.core.columns import EVENT_TYPES, PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA, UTC_US, Col
-from pipelines.core.digests import DayDigests
-from pipelines.io import feature_build, feature_log, files, tables
+from pipelines.core.features.digests import DayDigests
+from pipelines.io import files, tables
+from pipelines.io.features import feature_build, feature_log
 from pipelines.settings import Settings
 from pipelines.stages import prepare
 from tests.benchmarks.pipeline import measure

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core import ranking, scoring, signals, sources
-from pipelines.core.bundle import FORMAT, Bundle
-from pipelines.core.feature_views import VIEWS
-from pipelines.core.past import Past
-from pipelines.io import bundles, registry
+from pipelines.core.features.feature_views import VIEWS
+from pipelines.core.models import ranking, scoring, signals, sources
+from pipelines.core.models.bundle import FORMAT, Bundle
+from pipelines.core.models.past import Past
+from pipelines.io.models import bundles, registry
 from pipelines.settings import Settings
 from tests import published_lake
 from tests.benchmarks.models import FITS, _catalogue, random_log

@@ -19,9 +19,9 @@ from scipy.sparse.linalg import svds
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
-from pipelines.core.interactions import SECONDS_A_DAY, Interactions
-from pipelines.core.past import Catalogue, Past
-from pipelines.core.sources import SOURCES, als, svd
+from pipelines.core.models.interactions import SECONDS_A_DAY, Interactions
+from pipelines.core.models.past import Catalogue, Past
+from pipelines.core.models.sources import SOURCES, als, svd
 from pipelines.io import files
 from pipelines.settings import Settings
 from tests.benchmarks.pipeline import measure

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.commands import programs
-from pipelines.core.bundle import Bundle
-from pipelines.io import services, user_lists
+from pipelines.core.models.bundle import Bundle
+from pipelines.io import services
+from pipelines.io.models import user_lists
 from pipelines.settings import Settings
 from tests.benchmarks import large_shop, serving
 from tests.conftest import CHECKOUT

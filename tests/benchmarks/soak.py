@@ -20,7 +20,8 @@ import redis
 
 from feature_repo.stores import sessions
 from pipelines.commands import programs
-from pipelines.io import bundles, postgres, registry, services
+from pipelines.io import postgres, services
+from pipelines.io.models import bundles, registry
 from pipelines.settings import Settings
 from tests.benchmarks import large_shop
 from tests.conftest import CHECKOUT

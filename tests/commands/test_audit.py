@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from pipelines.commands import audit
 from pipelines.context import Context
 from pipelines.core.errors import DataQualityError, InputError
-from pipelines.io import audit_report
+from pipelines.io.features import audit_report
 from pipelines.io.files import read_json
 from pipelines.settings import Settings
 from tests.conftest import MODULES, own_databases

@@ -10,7 +10,8 @@ import yaml
 from pipelines.commands import backfill
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError
-from pipelines.io import dvc_repo, lake
+from pipelines.io import dvc_repo
+from pipelines.io.intake import lake
 from tests.project import project
 
 HEADER = "user_id,product_id,event_type,timestamp,title\n"

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pipelines.__main__ import main
-from pipelines.io import files, lake, sources
+from pipelines.io import files
+from pipelines.io.intake import lake, sources
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 

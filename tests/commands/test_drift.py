@@ -12,9 +12,10 @@ import redis
 from pipelines.commands import drift
 from pipelines.context import Context
 from pipelines.core.errors import DataQualityError, ModelError
-from pipelines.core.ranker_inputs import reads
-from pipelines.io import drift_report, postgres, registry
-from pipelines.io.drift_sample import drawn
+from pipelines.core.models.ranker_inputs import reads
+from pipelines.io import postgres
+from pipelines.io.models import drift_report, registry
+from pipelines.io.models.drift_sample import drawn
 from pipelines.settings import Settings
 from serving.security.watched import Watched
 from tests import feature_data

@@ -11,7 +11,7 @@ from pipelines.context import Context
 from pipelines.core.columns import PREPARED_SCHEMA
 from pipelines.core.errors import ConfigError, InputError
 from pipelines.io import files, tables
-from pipelines.io.events import INTERACTIONS
+from pipelines.io.preparation.events import INTERACTIONS
 from pipelines.settings import Settings
 from tests.feature_data import day, event, event_table
 

@@ -10,9 +10,10 @@ import pytest
 from pipelines.commands import freshness, materialize
 from pipelines.context import Context
 from pipelines.core.errors import InputError, ServiceError
-from pipelines.core.feature_views import VIEWS
-from pipelines.io import feast_store, feature_tables, postgres
-from pipelines.io.feature_lake import FeatureLake
+from pipelines.core.features.feature_views import VIEWS
+from pipelines.io import postgres
+from pipelines.io.features import feast_store, feature_tables
+from pipelines.io.features.feature_lake import FeatureLake
 from pipelines.settings import Settings
 from tests import published_lake
 from tests.conftest import emptied_redis

@@ -10,7 +10,7 @@ import redis
 from pipelines.commands import push
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.io import lake, sources
+from pipelines.io.intake import lake, sources
 from pipelines.settings import Settings
 from tests.conftest import MODULES, own_databases
 from tests.feature_data import event, product

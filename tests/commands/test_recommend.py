@@ -8,8 +8,8 @@ import pytest
 from pipelines.commands import recommend
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError, ModelError
-from pipelines.io import bundles, registry
-from pipelines.io.user_lists import SCHEMA
+from pipelines.io.models import bundles, registry
+from pipelines.io.models.user_lists import SCHEMA
 from pipelines.settings import Settings
 from tests.conftest import MODULES, own_databases
 from tests.feature_data import product, published

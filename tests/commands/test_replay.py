@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipelines.__main__ import main
-from pipelines.io import lake
+from pipelines.io.intake import lake
 
 pytestmark = pytest.mark.slow  # whole stages
 

@@ -8,7 +8,7 @@ import pytest
 from pipelines.commands import models, rollback
 from pipelines.context import Context
 from pipelines.core.errors import ModelError
-from pipelines.io import promotion, registry
+from pipelines.io.models import promotion, registry
 from pipelines.stages import register
 from tests.evaluated import BETTER, WORSE, checkout, evaluated
 

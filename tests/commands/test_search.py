@@ -15,13 +15,14 @@ from mlflow.entities import Run
 
 from pipelines.commands import search
 from pipelines.context import Context
-from pipelines.core import labels, ranking, scoring
 from pipelines.core.errors import InputError
-from pipelines.core.fitting import propose_only
-from pipelines.core.interactions import encode, lasting, positions
-from pipelines.core.split import gains
-from pipelines.io import bundles, events, training_data
+from pipelines.core.models import labels, ranking, scoring
+from pipelines.core.models.fitting import propose_only
+from pipelines.core.models.interactions import encode, lasting, positions
+from pipelines.core.models.split import gains
 from pipelines.io.files import write_json, write_text
+from pipelines.io.models import bundles, training_data
+from pipelines.io.preparation import events
 from pipelines.params import Params
 from tests.evaluated import checkout
 from tests.feature_data import START, event, event_table

@@ -7,7 +7,8 @@ import pytest
 
 from pipelines.__main__ import main
 from pipelines.core.errors import InputError
-from pipelines.io import bundles, feast_store, published_views, registry
+from pipelines.io.features import feast_store, published_views
+from pipelines.io.models import bundles, registry
 from pipelines.settings import Settings
 from tests.core.board import bundle
 from tests.feature_data import CHECKOUT

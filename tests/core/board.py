@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from pipelines.core import scoring
-from pipelines.core.bundle import Bundle
-from pipelines.core.candidates import Candidates
 from pipelines.core.columns import EVENT_SCHEMA, UTC_US, Col
-from pipelines.core.fitting import propose_only
-from pipelines.core.interactions import encode
-from pipelines.core.past import Catalogue, Past
+from pipelines.core.models import scoring
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.candidates import Candidates
+from pipelines.core.models.fitting import propose_only
+from pipelines.core.models.interactions import encode
+from pipelines.core.models.past import Catalogue, Past
 
 SIZE = 12
 START = datetime(2026, 2, 1, tzinfo=UTC)

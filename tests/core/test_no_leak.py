@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import numpy as np
 
-from pipelines.core import ranking, scoring
-from pipelines.core.bundle import Bundle
-from pipelines.core.candidates import Candidates
+from pipelines.core.models import ranking, scoring
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.candidates import Candidates
 from tests.core.board import CUT, USERS, bundle
 
 SERVICE = "ranker_v1"

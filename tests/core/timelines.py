@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.core.change_points import Timeline
-from pipelines.core.codes import Codes
-from pipelines.core.day_events import DayEvents, TakenBack
-from pipelines.core.feature_views import KINDS, VIEWS
+from pipelines.core.features.change_points import Timeline
+from pipelines.core.features.codes import Codes
+from pipelines.core.features.day_events import DayEvents, TakenBack
+from pipelines.core.features.feature_views import KINDS, VIEWS
 from tests.feature_data import START, Event, cents
 
 FIRST = int(START.timestamp()) // 86_400

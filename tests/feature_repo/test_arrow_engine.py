@@ -16,7 +16,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from feast.types import Array, Float64, Int64, String
 
 from feature_repo import definitions
-from pipelines.core.feature_views import VIEWS
+from pipelines.core.features.feature_views import VIEWS
 from pipelines.settings import Settings
 from tests.online_data import OURS, user
 

@@ -13,7 +13,7 @@ from feast import FeatureService, FeatureView
 from feast.types import Array, Bool, Float64, Int32, Int64, String
 
 from feature_repo import definitions
-from pipelines.core.feature_views import VIEWS
+from pipelines.core.features.feature_views import VIEWS
 from pipelines.settings import Settings
 from tests.feature_data import CHECKOUT, day, product, published, random_events
 

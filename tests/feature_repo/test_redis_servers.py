@@ -16,8 +16,8 @@ from redis.crc import key_slot
 
 from feature_repo.stores.redis_read import Read
 from feature_repo.stores.redis_wire import redis_keys
-from pipelines.core.live_event import LiveEvent, Stored
-from pipelines.io.live_sessions import LiveSessions
+from pipelines.core.lists.live_event import LiveEvent, Stored
+from pipelines.io.live.live_sessions import LiveSessions
 from pipelines.settings import Settings
 from tests import redis_cluster, tls_door
 from tests.conftest import CHECKOUT

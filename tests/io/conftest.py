@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.io import feast_store
+from pipelines.io.features import feast_store
 from pipelines.settings import Settings
 from tests.conftest import SESSIONS, own_databases
 from tests.feature_data import product, published, random_events

@@ -8,9 +8,9 @@ import pyarrow as pa
 import yaml
 
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PRODUCT_SCHEMA
-from pipelines.core.mapping import SourceMapping
+from pipelines.core.lake.mapping import SourceMapping
 from pipelines.io import tables
-from pipelines.io.product_snapshots import BAD_PRODUCTS
+from pipelines.io.intake.product_snapshots import BAD_PRODUCTS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIRST = datetime(2026, 2, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """A mapping of the smallest log: columns u, i and t."""
 
-from pipelines.core.mapping import SourceMapping
+from pipelines.core.lake.mapping import SourceMapping
 
 MAPPING = SourceMapping.parse(
     {

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from pipelines.core.bundle import Bundle
+from pipelines.core.models.bundle import Bundle
 from pipelines.settings import Settings
 from serving.app import create_app
 from tests.serving.shop import Memory, bundle, eventually

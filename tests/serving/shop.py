@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from pipelines.core import ranking, scoring, signals, sources
-from pipelines.core.bundle import FORMAT, Bundle
 from pipelines.core.columns import EVENT_SCHEMA
 from pipelines.core.errors import ServiceError
-from pipelines.core.freshness import Freshness
-from pipelines.core.interactions import Interactions, encode
-from pipelines.core.past import Catalogue, Past
-from pipelines.core.user_features import UserFeatures, UserState
+from pipelines.core.features.freshness import Freshness
+from pipelines.core.features.user_features import UserFeatures, UserState
+from pipelines.core.models import ranking, scoring, signals, sources
+from pipelines.core.models.bundle import FORMAT, Bundle
+from pipelines.core.models.interactions import Interactions, encode
+from pipelines.core.models.past import Catalogue, Past
 
 SIZE = 10
 CUT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from pipelines.core.bundle import Bundle
-from pipelines.io import bundles, registry
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.models import bundles, registry
 from pipelines.settings import Settings
 from serving.app import create_app
 from tests.feature_data import product, published

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from feature_repo.stores import sessions
-from pipelines.io import live_log
+from pipelines.io.live import live_log
 from pipelines.settings import Settings
 from serving import events as module
 from serving.app import create_app

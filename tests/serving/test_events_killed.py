@@ -22,7 +22,8 @@ import redis
 
 from feature_repo.stores import sessions
 from pipelines.commands import programs
-from pipelines.io import audit_stores, feast_store, services
+from pipelines.io import services
+from pipelines.io.features import audit_stores, feast_store
 from pipelines.io.services import placement
 from pipelines.io.services.program import is_free
 from pipelines.settings import Settings

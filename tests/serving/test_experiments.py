@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.bundle import Bundle
-from pipelines.io.experiment_plan import PlanFile
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.live.experiment_plan import PlanFile
 from serving.experiments import Assignment, Experiments
 from serving.keeper import Keeper
 from serving.problems import Unavailable

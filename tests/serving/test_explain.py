@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipelines.core import ranking, scoring
-from pipelines.core.bundle import Bundle
+from pipelines.core.models import ranking, scoring
+from pipelines.core.models.bundle import Bundle
 from serving.explain import MOST, explanations
 from serving.schemas import ExplanationOut
 from tests.serving.shop import CUT, SIZE

@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.core.bundle import Bundle
-from pipelines.io.rule_file import Rules
-from pipelines.io.shop_rules import in_force
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.models.rule_file import Rules
+from pipelines.io.models.shop_rules import in_force
 from serving.filters import Query, allowed
 from serving.snapshot import Snapshot
 from tests.serving.shop import SIZE, Shelf

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipelines.core.bundle import Bundle
-from pipelines.core.histories import Histories
-from pipelines.core.user_features import UserState
+from pipelines.core.features.user_features import UserState
+from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.histories import Histories
 from pipelines.settings import Settings
 from serving.app import create_app
 from serving.filters import Query

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ServiceError
-from pipelines.io import bundles, registry
-from pipelines.io.fetched_models import FetchedModels
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.models import bundles, registry
+from pipelines.io.models.fetched_models import FetchedModels
 from pipelines.settings import Settings
 from serving.app import create_app
 from serving.keeper import Keeper

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.core.bundle import Bundle
+from pipelines.core.models.bundle import Bundle
 from serving.metrics import SAMPLED, Metrics
 from tests.serving.shop import SIZE, Memory, eventually
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from pipelines.core import ranking, scoring, signals, sources
-from pipelines.core.bundle import FORMAT, Bundle
-from pipelines.core.comparison import best
-from pipelines.core.interactions import SECONDS_A_DAY, Interactions
-from pipelines.core.past import Catalogue, Past
-from pipelines.core.user_features import UserState
+from pipelines.core.evaluation.comparison import best
+from pipelines.core.features.user_features import UserState
+from pipelines.core.models import ranking, scoring, signals, sources
+from pipelines.core.models.bundle import FORMAT, Bundle
+from pipelines.core.models.interactions import SECONDS_A_DAY, Interactions
+from pipelines.core.models.past import Catalogue, Past
 from pipelines.settings import Settings
 from serving.app import create_app
 from tests.serving.shop import CUT, OPTIONS, RANKER, Memory, Shelf, eventually

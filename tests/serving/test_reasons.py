@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.core.bundle import Bundle
+from pipelines.core.models.bundle import Bundle
 from serving.reasons import reasons
 from serving.snapshot import Snapshot
 from tests.serving.shop import SIZE, Shelf

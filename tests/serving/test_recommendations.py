@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ModelError
+from pipelines.core.models.bundle import Bundle
 from pipelines.settings import Settings
 from serving.app import create_app
 from serving.services import Services

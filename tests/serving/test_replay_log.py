@@ -11,12 +11,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from pipelines.core import packing, replay
-from pipelines.core.arrangement import Arrangement
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import InputError, ServiceError
-from pipelines.core.freshness import Freshness
-from pipelines.io import recommendation_log
+from pipelines.core.features.freshness import Freshness
+from pipelines.core.lists import packing, replay
+from pipelines.core.lists.arrangement import Arrangement
+from pipelines.core.models.bundle import Bundle
+from pipelines.io.live import recommendation_log
 from pipelines.settings import Settings
 from serving import replay_log
 from serving.experiments import Assignment

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core.bundle import Bundle
 from pipelines.core.errors import ConfigError
+from pipelines.core.models.bundle import Bundle
 from serving.rules import RuleBook
 from serving.snapshot import Snapshot
 from tests.serving.shop import Shelf

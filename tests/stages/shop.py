@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.io import files, lake
-from pipelines.io.intake import Copied
+from pipelines.io import files
+from pipelines.io.intake import lake
+from pipelines.io.intake.copying import Copied
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ARRIVED = datetime(2026, 2, 5, tzinfo=UTC)

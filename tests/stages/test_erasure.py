@@ -16,9 +16,11 @@ import redis
 from fastapi.testclient import TestClient
 
 from pipelines.context import Context
-from pipelines.core.erasure import user_hash
+from pipelines.core.lake.erasure import user_hash
 from pipelines.core.simulation.log import Shop
-from pipelines.io import erasure, exploring, files, postgres
+from pipelines.io import files, postgres
+from pipelines.io.live import erasure
+from pipelines.io.preparation import exploring
 from pipelines.settings import Settings
 from pipelines.stages import features, prepare, publish, validate
 from serving.app import create_app

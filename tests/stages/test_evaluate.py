@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipelines.context import Context
-from pipelines.core.champion import LEARNED_UNTIL
-from pipelines.io import bundles
+from pipelines.core.evaluation.champion import LEARNED_UNTIL
 from pipelines.io.files import read_json
+from pipelines.io.models import bundles
 from pipelines.settings import Settings
 from pipelines.stages import assemble, evaluate, register, train
 from tests.feature_data import published

@@ -10,8 +10,9 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.errors import InputError
-from pipelines.core.feature_views import VIEWS
-from pipelines.io import feature_files, files
+from pipelines.core.features.feature_views import VIEWS
+from pipelines.io import files
+from pipelines.io.features import feature_files
 from pipelines.settings import Settings
 from pipelines.stages import features
 from tests.feature_data import START, event, prepared, product, random_events

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.errors import ConfigError, InputError, ServiceError
-from pipelines.io import withdrawal
+from pipelines.io.quality import withdrawal
 from pipelines.stages import ingest
 
 Connect = Callable[..., None]

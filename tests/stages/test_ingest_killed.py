@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.io import files, lake
+from pipelines.io import files
+from pipelines.io.intake import lake
 from tests.conftest import SERVERS
 
 CHECKOUT = Path(__file__).resolve().parents[2]

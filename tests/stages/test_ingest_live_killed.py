@@ -14,8 +14,10 @@ import psycopg
 import pytest
 import yaml
 
-from pipelines.core.live_event import LiveEvent
-from pipelines.io import files, lake, live_log
+from pipelines.core.lists.live_event import LiveEvent
+from pipelines.io import files
+from pipelines.io.intake import lake
+from pipelines.io.live import live_log
 from pipelines.settings import Settings
 from tests.conftest import CHECKOUT
 

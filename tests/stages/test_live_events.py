@@ -9,8 +9,10 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.errors import DataQualityError
-from pipelines.core.live_event import LiveEvent
-from pipelines.io import files, live_log, publications
+from pipelines.core.lists.live_event import LiveEvent
+from pipelines.io import files
+from pipelines.io.features import publications
+from pipelines.io.live import live_log
 from pipelines.settings import Settings
 from pipelines.stages import ingest, validate
 

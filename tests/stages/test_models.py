@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.core.errors import InputError, ModelError
-from pipelines.io import bundles, registry
 from pipelines.io.files import read_json, sha256
+from pipelines.io.models import bundles, registry
 from pipelines.settings import Settings
 from pipelines.stages import assemble, evaluate, register, train
 from tests.feature_data import day, event, published

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.context import Context
-from pipelines.core.audit import Pair
-from pipelines.core.feature_views import VIEWS
-from pipelines.core.item_profile import item_profile
-from pipelines.io import audit_stores, feast_store, lake
+from pipelines.core.features.audit import Pair
+from pipelines.core.features.feature_views import VIEWS
+from pipelines.core.features.item_profile import item_profile
+from pipelines.io.features import audit_stores, feast_store
+from pipelines.io.intake import lake
 from pipelines.settings import Settings
 from pipelines.stages import prepare, validate
 from tests.feature_data import day, event, event_table, product_table, random_events

@@ -13,9 +13,10 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.core.columns import CANCELLATION_SCHEMA, EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA, TAKEN_BACK_SCHEMA
-from pipelines.core.encodings import Encodings
 from pipelines.core.errors import InputError
-from pipelines.io import exploring, files, tables
+from pipelines.core.lake.encodings import Encodings
+from pipelines.io import files, tables
+from pipelines.io.preparation import exploring
 from pipelines.stages import prepare
 
 pytestmark = pytest.mark.slow  # a whole stage

@@ -9,9 +9,10 @@ import redis
 
 from pipelines.commands import materialize
 from pipelines.core.errors import InputError, ServiceError
-from pipelines.io import feast_store, receipts
+from pipelines.io import receipts
+from pipelines.io.features import feast_store
+from pipelines.io.features.online_features import OnlineFeatures
 from pipelines.io.files import read_json
-from pipelines.io.online_features import OnlineFeatures
 from pipelines.settings import Settings
 from pipelines.stages import publish
 from tests import feature_data

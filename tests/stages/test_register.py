@@ -12,8 +12,9 @@ from mlflow.exceptions import MlflowException
 from pipelines.commands import rollback
 from pipelines.context import Context
 from pipelines.core.errors import InputError, ServiceError
-from pipelines.io import mlflow_runs, promotion, registry
+from pipelines.io import mlflow_runs
 from pipelines.io.files import read_json
+from pipelines.io.models import promotion, registry
 from pipelines.settings import Settings
 from pipelines.stages import register
 from tests.evaluated import BETTER, EQUAL, WORSE, checkout, evaluated

@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.core.columns import EVENT_SCHEMA
-from pipelines.core.mapping import SourceMapping
-from pipelines.io import files, lake, sorting, staging
-from pipelines.io.sources import load_mapping
+from pipelines.core.lake.mapping import SourceMapping
+from pipelines.io import files
+from pipelines.io.intake import lake
+from pipelines.io.intake.sources import load_mapping
+from pipelines.io.quality import sorting, staging
 from pipelines.stages import validate
 
 HEADER = "user_id,product_id,event_type,timestamp,quantity,price,event_id"

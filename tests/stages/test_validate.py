@@ -18,7 +18,8 @@ from pipelines.context import Context
 from pipelines.core.columns import EVENT_SCHEMA, PREPARED_SCHEMA, PRODUCT_SCHEMA
 from pipelines.core.errors import DataQualityError
 from pipelines.core.simulation.log import HEADER, Shop
-from pipelines.io import files, lake
+from pipelines.io import files
+from pipelines.io.intake import lake
 from pipelines.stages import ingest, prepare, validate
 from tests.stages.shop import CHECKOUT, fill_lake
 

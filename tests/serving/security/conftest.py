@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from pipelines.core.api_keys import Scope
-from pipelines.io import api_keys, postgres
+from pipelines.io import postgres
+from pipelines.io.live import api_keys
 from pipelines.settings import Settings
 from serving.app import create_app
 from serving.security import watch

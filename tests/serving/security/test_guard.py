@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from pipelines.core import api_keys as form
 from pipelines.core.api_keys import Scope
-from pipelines.io import api_keys, postgres
+from pipelines.io import postgres
+from pipelines.io.live import api_keys
 from pipelines.settings import Settings
 from serving.logs import JsonLines
 from tests.serving.security.conftest import MakeKey, Serve

@@ -1,0 +1,1 @@
+"""How good a model is, against others, and whether it may be served."""

@@ -1,0 +1,1 @@
+"""Feature files, the feature tables of Postgres, and the online store."""

@@ -1,0 +1,1 @@
+"""A shop's files and catalogue on their way into the raw lake."""

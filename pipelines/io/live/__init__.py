@@ -1,0 +1,1 @@
+"""What the service takes and keeps while it runs: events, sessions, recommendations, keys, erasures."""

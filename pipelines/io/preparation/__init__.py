@@ -1,0 +1,1 @@
+"""Validated events made ready, and the pictures of them."""

@@ -1,0 +1,1 @@
+"""Validation at scale, the quarantine, and the reports on the quality of data."""
