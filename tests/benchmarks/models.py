@@ -26,7 +26,7 @@ from pipelines.io import files
 from pipelines.settings import Settings
 from tests.benchmarks.pipeline import measure
 from tests.conftest import CHECKOUT
-from tests.core.sources.dense import dense
+from tests.core.models.sources.dense import dense
 
 TASTES: Final = 200
 DAYS: Final = 730

@@ -163,9 +163,8 @@ def _told(settings: Settings, seen: Sequence[Seen], memory: Sequence[float], min
         )
     yield f"acknowledged events that Postgres doesn't hold: {len(ids) - held}"
     yield f"acknowledged events that sessions don't hold: {_not_in_sessions(settings, total.acknowledged)}"
-    settled = np.array(memory[len(memory) // 5 :])
-    low, high, last = settled.min(), settled.max(), settled[-1]
-    yield f"own memory after the first fifth: {low:.0f} to {high:.0f} MB, at the end {last:.0f} MB"
+    tenths = [f"{part.mean():.0f}" for part in np.array_split(np.array(memory), 10)]
+    yield f"own memory by tenths of the time, MB: {' '.join(tenths)}"
 
 
 def _not_in_sessions(settings: Settings, acknowledged: Sequence[tuple[str, str]]) -> int:

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.core.peers.test_peers import without_openmp
 
 from pipelines.__main__ import main
 from pipelines.commands import benchmark
 from pipelines.core.models.interactions import Interactions
 from pipelines.core.models.past import Catalogue
 from pipelines.core.models.peers import PEERS, choosing
+from tests.core.models.peers.test_peers import without_openmp
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.io.test_experiment_log import START, Shop
 
 from pipelines.__main__ import main
 from pipelines.io.live import live_log, recommendation_log
 from pipelines.settings import Settings
+from tests.io.live.test_experiment_log import START, Shop
 
 PLAN = """
 experiments:

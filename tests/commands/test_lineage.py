@@ -33,7 +33,7 @@ Path("data/reports/validation/summary.json").write_text(json.dumps(summary))
 REGISTER = """\
 from dataclasses import replace
 from pathlib import Path
-from pipelines.io import bundles, lineage, registry
+from pipelines.io.models import bundles, lineage, registry
 from tests.core.board import bundle
 root = Path.cwd()
 made = bundle()

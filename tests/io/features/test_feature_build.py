@@ -384,7 +384,7 @@ KILLED = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from pipelines.io import feature_build, feature_files
+from pipelines.io.features import feature_build, feature_files
 of, name, left = {"write": (feature_files, "_put", int(sys.argv[3])), "state": (feature_build.feature_state, "keep", 0),
                   "manifest": (feature_build.files, "write_json", 0)}[sys.argv[2]]
 done = getattr(of, name)

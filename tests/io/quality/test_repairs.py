@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.io.test_quarantine import A, B, write
 
 from pipelines.core.errors import InputError
 from pipelines.io import files
 from pipelines.io.intake import lake
 from pipelines.io.intake.copying import Copied
 from pipelines.io.quality import repairs
+from tests.io.quality.test_quarantine import A, B, write
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEADER = "_file,_line,_reasons,_text,user_id,line\n"

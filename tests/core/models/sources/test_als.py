@@ -1,8 +1,8 @@
 import numpy as np
-from tests.core.sources.logs import met
 
 from pipelines.core.models.past import Past
 from pipelines.core.models.sources import als
+from tests.core.models.sources.logs import met
 
 OPTIONS = {"factors": 2, "unobserved": 0.3, "ridge": 0.05, "half_life_days": 1e9}
 EVENTS = [(0, 0, 5), (0, 1, 4), (1, 0, 3), (1, 1, 3), (2, 1, 9), (2, 2, 2), (3, 2, 8), (3, 3, 8), (4, 3, 2)]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.core.sources.dense import dense
-from tests.core.sources.logs import met
 
 from pipelines.core.models.past import Catalogue, Past
 from pipelines.core.models.sources import category_popularity
+from tests.core.models.sources.dense import dense
+from tests.core.models.sources.logs import met
 
 OPTIONS = {"half_life_days": 1e9, "taste_half_life_days": 10.0}
 TEA_AND_CUPS = np.array(["tea", "tea", "cups", "cups", None], object)

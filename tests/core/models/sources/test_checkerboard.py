@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.sources.dense import dense
 
 from pipelines.core.models import scoring
 from pipelines.core.models.fitting import propose_only
@@ -13,6 +12,7 @@ from pipelines.core.models.histories import Histories
 from pipelines.core.models.past import Catalogue, Past
 from pipelines.core.models.sources import SOURCES, fit_all
 from tests.core.board import CUT, PARAMS, SIZE, USERS, events, past
+from tests.core.models.sources.dense import dense
 
 FACTORS_OR_NEIGHBOURS = ["svd", "item_item", "als", "covisitation"]
 PERSONAL = [*FACTORS_OR_NEIGHBOURS, "category_popularity", "content"]

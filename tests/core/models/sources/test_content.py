@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.core.sources.dense import dense
-from tests.core.sources.logs import met
 
 from pipelines.core.models.past import Catalogue, Past
 from pipelines.core.models.sources import content
+from tests.core.models.sources.dense import dense
+from tests.core.models.sources.logs import met
 
 NAMES = np.array(["Red tea cup", "Blue TEA cup!", "Oak chair", "Oak table", None], object)
 

@@ -1,9 +1,9 @@
 import numpy as np
-from tests.core.sources.dense import dense
-from tests.core.sources.logs import met
 
 from pipelines.core.models.sources import covisitation
 from tests.core.board import SIZE, past
+from tests.core.models.sources.dense import dense
+from tests.core.models.sources.logs import met
 
 ALWAYS = 1e9
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from tests.core.sources.dense import dense
-from tests.core.sources.logs import met
 
 from pipelines.core.models.sources import item_item
+from tests.core.models.sources.dense import dense
+from tests.core.models.sources.logs import met
 
 ALWAYS = 1e9
 EVENTS = [(0, 0, 5), (0, 1, 4), (0, 2, 1), (1, 0, 3), (1, 1, 3), (2, 1, 9), (2, 2, 2), (3, 0, 1), (3, 2, 8), (4, 2, 2)]

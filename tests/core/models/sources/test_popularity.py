@@ -2,11 +2,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-from tests.core.sources.logs import met
 
 from pipelines.core.models.past import Past
 from pipelines.core.models.sources import popularity
 from tests.core.board import CUT, bundle, past
+from tests.core.models.sources.logs import met
 
 
 def test_popularity_ranks_by_decayed_weight() -> None:

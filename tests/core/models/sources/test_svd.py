@@ -1,8 +1,8 @@
 import numpy as np
-from tests.core.sources.dense import dense
 
 from pipelines.core.models.sources import svd
 from tests.core.board import PARAMS, SIZE, past
+from tests.core.models.sources.dense import dense
 
 OPTIONS = PARAMS["candidates"]["svd"]
 
