@@ -93,17 +93,20 @@ def _latencies(address: str, paths: list[str]) -> tuple[float, float]:
     return float(np.percentile(took, 50)), float(np.percentile(took, 99))
 
 
-def get(address: str, paths: list[str]) -> tuple[list[float], list[bytes]]:
-    """Milliseconds and body of each request; any status but 200 is an error."""
+def get(address: str, paths: list[str], body: str | None = None) -> tuple[list[float], list[bytes]]:
+    """Milliseconds and answer of each request, a POST where there is a ``body``; any status but 200 is an error."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
     took, bodies = [], []
     for path in paths:
         started = time.perf_counter()
-        connection.request("GET", path)
+        if body is None:
+            connection.request("GET", path)
+        else:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        body = response.read()
+        answer = response.read()
         took.append((time.perf_counter() - started) * 1000)
-        assert response.status == 200, body
-        bodies.append(body)
+        assert response.status == 200, answer
+        bodies.append(answer)
     json.loads(bodies[0])
     return took, bodies

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -67,6 +66,9 @@ def _measure(settings: Settings, root: Path, items: int) -> Iterator[str]:
     feast = _feast(own, root, model.item_ids[:: max(1, items // CANDIDATES)][:CANDIDATES].tolist())
     yield f"feast serve, features of {CANDIDATES} candidates only {feast:.1f}/s: ours is {ours / feast:.0f}×"
     yield f"memory of the worker {_memory(root, 'api')}"
+    both = programs.serve(own.model_copy(update={"workers": 2}), port_is_asked_for=False)
+    time.sleep(ready)  # the other one's start: a connection stays with the worker that accepted it
+    yield f"throughput of two workers {_throughput(root, both, paths):.0f}/s"
     yield _lists(own, model)
 
 
@@ -82,15 +84,17 @@ def _lists(settings: Settings, model: Bundle) -> str:
     return f"the best 20 of {len(users):,} users {took:.1f} s: of 200,000 {took / len(users) * 200_000:.0f} s"
 
 
-def _throughput(root: Path, address: str, paths: Sequence[str]) -> float:
-    """Answers a second over several connections; all of them must be 200."""
+def _throughput(root: Path, address: str, paths: Sequence[str], body: str | None = None) -> float:
+    """Answers a second over several connections, to POST where there is a ``body``; all of them must be 200."""
     if not shutil.which("wrk"):
-        return _own_load(address, paths)
+        return _own_load(address, paths, body)
     script = root / "paths.lua"
     listed = ",".join(f'"{path}"' for path in paths)
+    how = "wrk.format('GET', paths[n])"
+    if body is not None:
+        how = f"wrk.format('POST', paths[n], {{['Content-Type'] = 'application/json'}}, '{body}')"
     script.write_text(
-        f"local paths = {{{listed}}}\nlocal n = 0\n"
-        "request = function() n = n % #paths + 1; return wrk.format('GET', paths[n]) end\n",
+        f"local paths = {{{listed}}}\nlocal n = 0\nrequest = function() n = n % #paths + 1; return {how} end\n",
         encoding="utf-8",
     )
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), address]
@@ -101,14 +105,14 @@ def _throughput(root: Path, address: str, paths: Sequence[str]) -> float:
     return float(found[1])
 
 
-def _own_load(address: str, paths: Sequence[str]) -> float:
+def _own_load(address: str, paths: Sequence[str], body: str | None) -> float:
     counts = [0] * CONNECTIONS
     end = time.monotonic() + SECONDS
 
     def load(n: int) -> None:
         at = n
         while time.monotonic() < end:
-            serving.get(address, [paths[at % len(paths)] for at in range(at, at + 20)])
+            serving.get(address, [paths[at % len(paths)] for at in range(at, at + 20)], body)
             counts[n] += 20
             at += 20
 
@@ -121,7 +125,7 @@ def _own_load(address: str, paths: Sequence[str]) -> float:
 
 
 def _feast(settings: Settings, root: Path, item_ids: Sequence[str]) -> float:
-    """Answers a second of ``feast serve`` that reads the candidates' features, one client after the other."""
+    """Answers a second of ``feast serve`` that reads the candidates' features, under the same load."""
     feast = Path(sys.executable).parent / "feast"
     program = services.Program(
         name="feast-serve",
@@ -136,17 +140,8 @@ def _feast(settings: Settings, root: Path, item_ids: Sequence[str]) -> float:
         "features": ["item_activity_v1:views_7d", "item_activity_v1:purchases_30d", "item_profile_v1:price"],
         "entities": {"item_id": list(item_ids)},
     }
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{FEAST_PORT}/get-online-features",
-        json.dumps(asked).encode(),
-        {"content-type": "application/json"},
-    )
-    answered, started = 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < SECONDS / 2:
-        with urllib.request.urlopen(request) as response:
-            response.read()
-        answered += 1
-    return answered / passed
+    address = f"http://127.0.0.1:{FEAST_PORT}"
+    return _throughput(root, address, ["/get-online-features"], json.dumps(asked))
 
 
 def _memory(root: Path, name: str) -> str:
