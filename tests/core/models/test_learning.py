@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.core.models import histories, learning
+from pipelines.core.models import histories, learning, lessons
 from pipelines.core.models.bundle import Bundle
 from pipelines.core.models.interactions import Interactions
 from pipelines.core.models.past import Catalogue
@@ -100,6 +100,6 @@ def test_gained_is_the_strongest_event_on_what_was_new() -> None:
     new = next(i for i in range(ITEMS) if i not in known.take(np.array([0])).item_idx)
     user, item = np.zeros(3, np.int32), np.array([had, new, new], np.int32)
     later = Interactions(past.user_ids, past.item_ids, user, item, np.array([8, 1, 4], np.float32), np.zeros(3))
-    gains = learning.gained(known, later, ITEMS)
+    gains = lessons.gained(known, later, ITEMS)
     assert gains[0].indices.tolist() == [new]
     assert gains[0].data.tolist() == [4.0]
