@@ -2,12 +2,12 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from pipelines.context import Context
 from pipelines.core.features.feature_views import RECENT_DAYS, VIEWS
@@ -75,20 +75,32 @@ def shop(settings: Settings, **arguments: Any) -> Context:
     return Context(argparse.Namespace(**{"views": [], "full": False, **arguments}), settings)
 
 
-@contextmanager
-def applied(servers: Settings, root: Path) -> Iterator[Settings]:
-    """Settings of a module's own databases, with Feast's declarations and nothing published."""
-    with own_databases(servers, root, MODULES) as settings:
+@pytest.fixture(scope="module")
+def base(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a module's own databases, with Feast's declarations."""
+    with own_databases(servers, tmp_path_factory.mktemp("shop"), MODULES) as settings:
         empty_lake(settings)
         yield settings
 
 
-def empty_lake(settings: Settings) -> None:
-    """Publish tables without rows, as Feast wants to see the tables that are declared, and let them be forgotten."""
-    write(settings.root, 0, {})
-    shop(settings)
+@pytest.fixture(name="shop")
+def unpublished(base: Settings) -> Settings:
+    """Nothing is published yet."""
+    forgotten(base)
+    return base
+
+
+def load(settings: Settings, until: float, parts: Parts, recent: Sequence[Row] = (), **views: Parts) -> None:
+    """What `publish` does to Postgres, with a lake of ``parts`` of ``VIEW``, and of other views."""
+    write(settings.root, until, {VIEW: parts, **views}, recent)
     with postgres.connect(settings) as connection:
         feature_tables.publish(connection, FeatureLake.read(settings.root))
+
+
+def empty_lake(settings: Settings) -> None:
+    """Publish tables without rows, as Feast wants to see the tables that are declared, and let them be forgotten."""
+    shop(settings)
+    load(settings, 0, {})
     feast_store.apply(feast_store.open_store(settings))
     forgotten(settings)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,36 +10,20 @@ from pipelines.commands import freshness, materialize
 from pipelines.context import Context
 from pipelines.core.errors import InputError, ServiceError
 from pipelines.core.features.feature_views import VIEWS
-from pipelines.io import postgres
-from pipelines.io.features import feast_store, feature_tables
-from pipelines.io.features.feature_lake import FeatureLake
+from pipelines.io.features import feast_store
 from pipelines.settings import Settings
 from tests import published_lake
 from tests.conftest import emptied_redis
-from tests.published_lake import VIEW, applied, forgotten, part, user
+from tests.published_lake import VIEW, base, part, unpublished, user  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def base(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with applied(servers, tmp_path_factory.mktemp("shop")) as settings:
-        yield settings
-
-
-@pytest.fixture
-def shop(base: Settings) -> Settings:
-    forgotten(base)
-    return base
 
 
 def online(shop: Settings, monkeypatch: pytest.MonkeyPatch, hours_ago: float) -> datetime:
     """Let features that end some hours ago be published and materialized; return their end."""
     end = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=hours_ago)
     monkeypatch.setattr(published_lake, "START", end - timedelta(days=3))
-    published_lake.write(shop.root, 3, {VIEW: {part(1): [user("a", 1, 1)]}})
-    with postgres.connect(shop) as connection:
-        feature_tables.publish(connection, FeatureLake.read(shop.root))
+    published_lake.load(shop, 3, {part(1): [user("a", 1, 1)]})
     materialize.run(published_lake.shop(shop))
     return end
 

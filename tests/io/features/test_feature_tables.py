@@ -1,7 +1,6 @@
 """The feature tables follow the files: all of them, or none."""
 
 import threading
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -13,32 +12,12 @@ from pipelines.io import postgres
 from pipelines.io.features import feature_tables
 from pipelines.io.features.feature_lake import FeatureLake
 from pipelines.settings import Settings
-from tests.published_lake import VIEW, Parts, Row, applied, day, forgotten, part, user, write
+from tests.published_lake import VIEW, Parts, Row, base, day, load, part, unpublished, user, write  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.services
 
 FIRST = {part(1): [user("a", 1, 1), user("b", 1, 2)]}
 SECOND = FIRST | {part(2): [user("a", 2, 5), user("c", 2, 7)]}
-
-
-@pytest.fixture(scope="module")
-def base(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with applied(servers, tmp_path_factory.mktemp("shop")) as settings:
-        yield settings
-
-
-@pytest.fixture
-def shop(base: Settings) -> Settings:
-    """Nothing is published yet."""
-    forgotten(base)
-    return base
-
-
-def load(settings: Settings, until: float, parts: Parts, recent: tuple[Row, ...] = (), **views: Parts) -> None:
-    """What the stage does to Postgres."""
-    write(settings.root, until, {VIEW: parts, **views}, recent)
-    with postgres.connect(settings) as connection:
-        feature_tables.publish(connection, FeatureLake.read(settings.root))
 
 
 def select(settings: Settings, query: str) -> list[tuple[Any, ...]]:

@@ -2,7 +2,6 @@
 
 import struct
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,43 +13,16 @@ from feast import FeatureStore
 
 from pipelines.core.errors import ConfigError, ServiceError
 from pipelines.io import postgres
-from pipelines.io.features import feast_store, feature_tables, materialization, newest_rows
-from pipelines.io.features.feature_lake import FeatureLake
+from pipelines.io.features import materialization, newest_rows
 from pipelines.io.receipts import TOKENS
 from pipelines.settings import Settings
 from tests.conftest import emptied_redis
-from tests.published_lake import VIEW, Parts, applied, day, forgotten, part, user, write
+from tests.published_lake import VIEW, base, day, load, part, unpublished, user  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.services
 
 FIRST = {part(1): [user("a", 1, 1), user("b", 1, 2), user("c", 1, 3)]}
 SECOND = FIRST | {part(2): [user("b", 2, 20), user("d", 2, 40)]}
-
-
-@pytest.fixture(scope="module")
-def base(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Feast's declarations in a database of this module's."""
-    with applied(servers, tmp_path_factory.mktemp("shop")) as settings:
-        yield settings
-
-
-@pytest.fixture
-def shop(base: Settings) -> Settings:
-    """Nothing is published yet."""
-    forgotten(base)
-    return base
-
-
-@pytest.fixture
-def store(shop: Settings) -> FeatureStore:
-    return feast_store.open_store(shop)
-
-
-def load(shop: Settings, until: float, parts: Parts) -> None:
-    """Let Postgres have the rows."""
-    write(shop.root, until, {VIEW: parts})
-    with postgres.connect(shop) as connection:
-        feature_tables.publish(connection, FeatureLake.read(shop.root))
 
 
 def bring_online(shop: Settings, store: FeatureStore, **how: Any) -> int:
