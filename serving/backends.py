@@ -86,6 +86,10 @@ class FeastFeatures:
         """All that a recommendation reads, in one round trip."""
         return _served(lambda: self._online.request(user_id, item_ids, categories))
 
+    def pairs(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """The user with each item and in each category, in one round trip."""
+        return _served(lambda: self._online.pairs(user_id, item_ids, categories))
+
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """The items' features."""
         return _served(lambda: self._online.items(item_ids))

@@ -16,7 +16,6 @@ from serving.snapshot import Snapshot
 VIEW: Final = "view"
 STEP_DAYS: Final = 1e-5
 """Apart are the ages of items of which only the order is known: about a second."""
-PAIR_VIEWS: Final = ("user_item_activity",)
 
 
 def history_of(snapshot: Snapshot, user_idx: int, state: UserState, query: Query) -> Histories:
@@ -45,16 +44,6 @@ def history_of(snapshot: Snapshot, user_idx: int, state: UserState, query: Query
     rest = items[asked + live :]
     rest[among(history.item_idx, rest)] = -1  # of items that the history has already nothing new is known
     return joined(history, Recent(items, age, weight), days)
-
-
-def known_since(snapshot: Snapshot, pairs: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """bool [n]: candidates that the user has had to do with since the model's cut, and that may not come again."""
-    met = np.zeros(n, bool)
-    if not snapshot.bundle.repeats:
-        for name, values in pairs.items():
-            if name.startswith(PAIR_VIEWS):
-                met |= np.isfinite(values)
-    return met
 
 
 def _days(seconds: float) -> float:

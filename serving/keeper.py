@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.core.errors import ModelError, RecoMartError, ServiceError
 from pipelines.core.models.bundle import Bundle
+from pipelines.core.redaction import without_credentials
 from serving.ports import Backends
 from serving.snapshot import Snapshot
 
@@ -193,7 +193,7 @@ def _nameless(name: str) -> ModelError:
 
 def _news(before: str | None, error: RecoMartError) -> str:
     """The error's text without credentials; logged where it wasn't known before."""
-    text = re.sub(r"//[^/@\s]+@", "//***@", str(error))
+    text = without_credentials(str(error))
     if text != before:
         log.warning("%s", text)
     return text

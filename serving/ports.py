@@ -33,6 +33,9 @@ class Features(Protocol):
     def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
         """All that a recommendation reads: of the user, of the user with each item and in each category."""
 
+    def pairs(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """As ``request``, without what is known of the user alone."""
+
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         """Name → float64 [n]: the items' features."""
 

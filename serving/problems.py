@@ -58,18 +58,6 @@ def install(app: FastAPI) -> None:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 
 
-def _answer(
-    request: Request,
-    status: int,
-    detail: str,
-    *,
-    type_: str = "about:blank",
-    errors: list[FieldProblem] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    return response(request.url.path, status, detail, type_=type_, errors=errors, headers=headers)
-
-
 def response(
     path: str,
     status: int,
@@ -92,7 +80,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     detail = "; ".join(f"{e.field}: {e.message}" for e in found[:MOST_NAMED])
     detail += f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     found = found[:MOST_NAMED]
-    return _answer(request, 422, detail, type_="urn:recomart:problem:invalid-request", errors=found)
+    return response(request.url.path, 422, detail, type_="urn:recomart:problem:invalid-request", errors=found)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -100,12 +88,12 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     details = {404: f"there is nothing at {request.url.path}", 405: f"{request.method} is not allowed here"}
     ours = error.detail != HTTPStatus(error.status_code).phrase
     detail = error.detail if ours else details.get(error.status_code, error.detail)
-    return _answer(request, error.status_code, detail, headers=error.headers)
+    return response(request.url.path, error.status_code, detail, headers=error.headers)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     headers = {"Retry-After": str(RETRY_SECONDS)}
-    return _answer(request, 503, str(error), type_="urn:recomart:problem:not-ready", headers=headers)
+    return response(request.url.path, 503, str(error), type_="urn:recomart:problem:not-ready", headers=headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -113,7 +101,7 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     trace = trace_of(request)
     detail = f"an unexpected error; the service's log has it under request {trace.request_id}"
     log.error("unexpected %s", type(error).__name__, extra={"request_id": trace.request_id})
-    return _answer(request, 500, detail, headers=SECURITY_HEADERS | {REQUEST_ID: trace.request_id})
+    return response(request.url.path, 500, detail, headers=SECURITY_HEADERS | {REQUEST_ID: trace.request_id})
 
 
 def _field(loc: tuple[int | str, ...], several: bool) -> str:

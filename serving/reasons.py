@@ -7,6 +7,7 @@ import numpy as np
 
 from pipelines.core.lists.arrangement import EXPLORATION
 from pipelines.core.lists.because import led_by
+from pipelines.core.lists.live_history import among
 from pipelines.core.models.histories import Histories
 from serving.snapshot import Snapshot
 
@@ -77,11 +78,9 @@ def _led(snapshot: Snapshot, history: Histories, item_idx: np.ndarray, source: s
 def _bought(snapshot: Snapshot, history: Histories, items: np.ndarray) -> np.ndarray:
     """bool [m]: whether the user did as much with these items as to have bought them."""
     least = snapshot.bundle.manifest["params"].get("event_weights", {}).get(PURCHASE)
-    if least is None or not len(history.item_idx):
+    if least is None:
         return np.zeros(len(items), bool)
-    at = np.minimum(np.searchsorted(history.item_idx, items), len(history.item_idx) - 1)
-    enough: np.ndarray = (history.item_idx[at] == items) & (history.weight[at] >= least)
-    return enough
+    return among(history.item_idx[history.weight >= least], items)
 
 
 def _popular(category: str | None, trend: float, usual: str) -> str:

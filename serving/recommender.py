@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.core.features.user_features import UserState
 from pipelines.core.lists import arrangement
 from pipelines.core.lists.arrangement import EXPLORATION, Arrangement
+from pipelines.core.lists.live_history import known_since
 from pipelines.core.models import diversity, scoring, signals
 from pipelines.core.models.bundle import Bundle
 from pipelines.core.models.candidates import Candidates
@@ -17,7 +18,7 @@ from pipelines.core.models.histories import Histories
 from pipelines.core.models.ranker_inputs import NO_CATEGORY
 from pipelines.core.models.sources import popularity
 from serving.filters import Query, allowed
-from serving.history import history_of, known_since
+from serving.history import history_of
 from serving.online import OnlineStore
 from serving.reasons import PINNED, reasons
 from serving.rules import Active, RuleBook
@@ -123,7 +124,7 @@ class Recommender:
                     inputs=inputs,
                     scores=scores,
                     boost=active.boost(snapshot, proposed.item_idx),
-                    keep=keep & ~known_since(snapshot, pairs, len(scores)),
+                    keep=keep & ~known_since(pairs, len(scores), bundle.repeats),
                     category=snapshot.cards.codes[proposed.item_idx],
                     fresh=arrangement.fresh(bundle, proposed) if how.explore else None,
                     how=how,
@@ -177,7 +178,7 @@ class Recommender:
         codes, place = np.unique(snapshot.cards.codes[proposed.item_idx], return_inverse=True)
         names = [NO_CATEGORY, *snapshot.cards.categories]  # an item without a category has code -1
         item_ids = snapshot.bundle.item_ids[proposed.item_idx].tolist()
-        found = self._online.read(lambda: features.request(user_id, item_ids, [names[code + 1] for code in codes]))
+        found = self._online.read(lambda: features.pairs(user_id, item_ids, [names[code + 1] for code in codes]))
         if found is None:
             return {}, UNREADABLE
         return {**found.items, **{name: values[place] for name, values in found.categories.items()}}, ""
@@ -196,8 +197,9 @@ def _proposed(
     category, most = snapshot.cards.codes, query.max_per_category
     if diversity.room(category[usual.item_idx[keep]], most) >= query.k:
         return usual, keep
-    more = scoring.filled(bundle, history, usual, allowed(snapshot, query, active), query.k, category, most)
-    return more, allowed(snapshot, query, active, among=more.item_idx)
+    everywhere = allowed(snapshot, query, active)
+    more = scoring.filled(bundle, history, usual, everywhere, query.k, category, most)
+    return more, everywhere[more.item_idx]
 
 
 def _on_device(bundle: Bundle, device: str) -> Bundle:

@@ -1,7 +1,6 @@
 """Logs every recommendation without holding up its answer: it is handed over, and written by a thread of its own."""
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from pipelines.core.errors import ConfigError, InputError, ServiceError
 from pipelines.core.lists.logged import Bounds, Logged
+from pipelines.core.redaction import without_credentials
 from pipelines.settings import Settings
 from serving.experiments import Assignment
 from serving.exposures import Exposure, logged
@@ -183,7 +183,7 @@ class ReplayLog:
             self._bytes -= _size(exposure)
 
     def _failed(self, error: str | None) -> None:
-        text = error and re.sub(r"//[^/@\s]+@", "//***@", error)
+        text = error and without_credentials(error)
         if text and text != self.error:
             log.warning("recommendations aren't logged: %s", text)
         self.error = text

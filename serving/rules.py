@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.core.errors import ConfigError
+from pipelines.io import files
 from pipelines.io.models import rule_file
 from pipelines.io.models.rule_file import Rules
 from pipelines.io.models.shop_rules import Active as Active
@@ -45,7 +46,7 @@ class RuleBook:
         """
         self._error: str | None = None
         self._path, self._clock = path, clock
-        self._state = _state(path)
+        self._state = files.stamp(path)
         self._rules = rule_file.load(path) if path else rule_file.NONE
         self._next_look = clock() + LOOK_SECONDS
         self._known: dict[int, _Known] = {}
@@ -74,7 +75,7 @@ class RuleBook:
         if self._clock() < self._next_look:
             return
         self._next_look = self._clock() + LOOK_SECONDS
-        state = _state(self._path)
+        state = files.stamp(self._path)
         if state == self._state or self._path is None:
             return
         self._state = state
@@ -85,12 +86,3 @@ class RuleBook:
         except ConfigError as error:
             self._error = f"{error}; the rules before stay in force"
             log.error("%s", self._error)
-
-
-def _state(path: Path | None) -> tuple[int, ...] | None:
-    """What changes with the file; None where it isn't there."""
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        return None
-    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -15,7 +15,7 @@ from pipelines.core.evaluation import drift
 from pipelines.io import postgres, tables
 from pipelines.io.features import feast_store
 from pipelines.io.features.online_features import OnlineFeatures
-from pipelines.io.models import drift_report, drift_sample, registry
+from pipelines.io.models import drift_report, drift_sample, promotion, registry
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +53,17 @@ def run(context: Context) -> None:
 
 def _report(context: Context, at: datetime) -> drift_report.Report:
     args, params = context.args, context.params
-    champions = [v for v in registry.known(context.settings.mlflow_tracking_uri) if registry.CHAMPION in v.aliases]
-    if not champions:
+    champion = promotion.holder(registry.known(context.settings.mlflow_tracking_uri), registry.CHAMPION)
+    if champion is None:
         raise ModelError("no model is promoted yet: run `make pipeline`")
-    (champion,) = champions
     service, cut = champion.feature_service, tables.utc(champion.tags["cut"])
     store = feast_store.open_store(context.settings)
-    as_of = OnlineFeatures(store, service).as_of
+    reader = OnlineFeatures(store, service)
+    as_of = reader.as_of
     then, now = (
         drift_sample.drawn(context.root, moment, params.split.window_days, args.users, args.seed)
         for moment in (cut, as_of)
     )
-    inputs = drift.drifts(drift_sample.offline(store, service, then), drift_sample.online(store, service, now))
+    inputs = drift.drifts(drift_sample.offline(store, service, then), drift_sample.online(reader, service, now))
     users = (len(then), len(now))
     return drift_report.Report(at, champion.number, service, cut, as_of, users, args.threshold, inputs)

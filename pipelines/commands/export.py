@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,8 +22,6 @@ from pipelines.io import files, tables
 from pipelines.io.preparation.events import INTERACTIONS
 
 log = logging.getLogger(__name__)
-
-BATCH: Final = 1 << 17
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

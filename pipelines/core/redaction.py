@@ -15,6 +15,7 @@ _SECRETS: Final = re.compile(
 )
 
 
+_CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
 _SIGNS: Final = ("//", "rm_", "password", "secret", "token", "x-api-key", "authorization", "bearer")
 """Without one of these, in any case, ``_SECRETS`` finds nothing."""
 
@@ -30,6 +31,11 @@ def may_hold_secrets(text: str) -> bool:
 def redacted(text: str) -> str:
     """``text`` with ``***`` in place of passwords in URLs, API keys, and what follows ``password=`` and the like."""
     return _SECRETS.sub(lambda found: f"{found['user'] or found['key'] or found['word']}***", text)
+
+
+def without_credentials(text: str) -> str:
+    """``text`` with ``***`` in place of users and passwords in URLs."""
+    return _CREDENTIALS.sub("//***@", text)
 
 
 class Redacting(logging.Formatter):

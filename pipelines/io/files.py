@@ -97,3 +97,12 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp(path: Path | None) -> tuple[int, ...] | None:
+    """What is another once the file was written again; None where it isn't there."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)

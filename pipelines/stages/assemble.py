@@ -150,11 +150,9 @@ def _proposed(
     window: Window, params: Params, first_group: int, select: Callable[[Candidates, np.ndarray], np.ndarray]
 ) -> Iterator[pa.Table]:
     """The selected candidates of the window's users with their labels, a table for each batch of users."""
-    bundle, n_users = window.bundle, len(window.user_ids)
-    size = scoring.USERS_AT_ONCE
-    batches = range(0, n_users, size)
-    for start in progress(batches, f"candidates at {window.cut.date()}", len(batches)):
-        users = slice(start, min(start + size, n_users))
+    bundle = window.bundle
+    batches = list(scoring.batches(len(window.user_ids)))
+    for users in progress(batches, f"candidates at {window.cut.date()}", len(batches)):
         user_idx = positions(bundle.user_ids, window.user_ids[users])
         candidates = scoring.candidates(bundle, bundle.histories.take(user_idx), params.candidates.per_source)
         grades = labels.graded(candidates, window.gains.matrix[users])
@@ -167,7 +165,7 @@ def _proposed(
             item_ids=bundle.item_ids,
             categories=window.categories,
             cut=window.cut,
-            first_group=first_group + start,
+            first_group=first_group + users.start,
         )
 
 

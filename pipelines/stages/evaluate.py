@@ -88,16 +88,16 @@ def _ranked(root: Path, bundle: Bundle, relevant: Relevance, rankers: Rankers, k
     """Rank all candidates of all users, a part of the file at a time."""
     models, steps = Lists(relevant, k), Lists(relevant, k)
     scored, hits = [], []
-    sources, service = bundle.manifest["sources"], bundle.manifest["feature_service"]
-    for part in progress(training_data.examples(root / training_data.EVALUATION, sources), "ranking"):
-        by_model = comparison.scores(bundle, part)
+    examples = training_data.examples(root / training_data.EVALUATION, bundle.manifest["sources"])
+    for part in progress(examples, "ranking"):
+        inputs = scoring.inputs(bundle, part.candidates, part.features, part.at)
+        by_model = comparison.scores(bundle, part, inputs)
         scored.append(by_model[OURS])
         hits.append(part.labels > 0)
         for name, lists in comparison.rankings(bundle, part, k, by_model).items():
             models.add(name, part.user_ids, lists)
         if rankers:
             by_step = {MERGED: ablation.fused(part.candidates.source_ranks)}
-            inputs = ranking.inputs(sources, part.candidates, part.features, part.at, service)
             by_step |= ablation.predictions(rankers, bundle.manifest["features"], inputs)
             for name, scores in by_step.items():
                 steps.add(name, part.user_ids, comparison.best(part.candidates, scores, k))

@@ -42,10 +42,11 @@ def run(context: Context) -> None:
     root, uri = context.root, context.settings.mlflow_tracking_uri
     evaluated = _evaluated(root)
     bundle, sha256 = bundles.load(root / BUNDLE), bundles.digest(root / BUNDLE)
-    tags = _tags(root, bundle.manifest)
+    params = context.params.model_dump(mode="json")
+    document = lineage.record(root, params, running="register")
+    tags = _tags(root, bundle.manifest, document["code"]["git_commit"])
     known = registry.known(uri)
     decision = _decision(evaluated.verdicts, known, sha256, tags)
-    document = lineage.record(root, context.params.model_dump(mode="json"), running="register")
     card = model_card.markdown(root, bundle, sha256, evaluated, decision, document)
     cards = {model_card.MARKDOWN: card, model_card.HTML: model_card.html(card, evaluated.report)}
     version = registry.register(
@@ -53,7 +54,7 @@ def run(context: Context) -> None:
         root / BUNDLE,
         description="",
         metrics=flat_metrics({**evaluated.metrics, "slice": evaluated.optional(SLICES) or {}}),
-        params=flat_params(context.params.model_dump(mode="json")),
+        params=flat_params(params),
         tags=tags,
         reports=evaluated.report,
         lineage=document,
@@ -109,8 +110,7 @@ def _description(metrics: Mapping[str, Any], alias: str, decision: Decision) -> 
     return f"**{alias}**\n\n{why}\n\n{users}:\n\n" + "\n".join(lines) + "\n\nMore in the run: model_card.html, report/."
 
 
-def _tags(root: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    commit = lineage.code(root)["git_commit"]
+def _tags(root: Path, manifest: Mapping[str, Any], commit: str | None) -> dict[str, str]:
     return {
         registry.DATA_HASH: manifest["data_sha256"],
         registry.SERVICE: manifest["feature_service"],

@@ -5,7 +5,7 @@ A real bundle on it, and backends in memory: what the service gets injected in p
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -119,6 +119,9 @@ class Shelf:
         return UserFeatures(
             self.user(user_id), {name: np.where(met, values, np.nan) for name, values in pairs.items()}, affinity, {}
         )
+
+    def pairs(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        return replace(self.request(user_id, item_ids, categories), user={})
 
     def items(self, item_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
         return self._columns("item_", item_ids)

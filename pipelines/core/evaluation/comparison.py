@@ -1,6 +1,6 @@
 """Compare rankings of the same users: metrics by cut-off, and how sure they and their differences are."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -73,22 +73,16 @@ def relevance(bundle: Bundle, user_ids: np.ndarray, item_ids: np.ndarray) -> Rel
     return Relevance(users, np.append(0, np.cumsum(count)), indices)
 
 
-def scores(bundle: Bundle, examples: Examples) -> dict[str, np.ndarray]:
+def scores(bundle: Bundle, examples: Examples, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Model -> float32 [n], the scores of the candidates: RecoMart's by the scoring path of the service, then each
-    source's own order.
+    source's own order. ``inputs``: what ``scoring.inputs`` makes of the examples.
     """
     by_source = dict(zip(bundle.manifest["sources"], -examples.candidates.source_ranks.T, strict=True))
-    return {OURS: scoring.rank(bundle, examples.candidates, examples.features, examples.at), **by_source}
+    return {OURS: scoring.score(bundle, inputs), **by_source}
 
 
-def rankings(
-    bundle: Bundle, examples: Examples, k: int, scored: Mapping[str, np.ndarray] | None = None
-) -> dict[str, np.ndarray]:
-    """Model -> int32 [B, k] item positions as ``best`` gives them, by its scores; and what most users had, ever.
-
-    ``scored``: what ``scores`` gives, where that is known already.
-    """
-    scored = scores(bundle, examples) if scored is None else scored
+def rankings(bundle: Bundle, examples: Examples, k: int, scored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Model -> int32 [B, k] item positions as ``best`` gives them, by its ``scores``; and what most users had, ever."""
     lists = {name: best(examples.candidates, values, k) for name, values in scored.items()}
     return {**lists, ALL_TIME: all_time(bundle, examples.user_ids, k)}
 
@@ -120,11 +114,19 @@ def by_k(ranked: np.ndarray, relevance: Relevance, n_items: int, ks: Sequence[in
     return {k: metrics.summary(ranked, hits, relevance.count, n_items, k) for k in ks}
 
 
+def each(
+    ranked: np.ndarray, relevance: Relevance, names: Sequence[str], ks: Iterable[int]
+) -> dict[tuple[str, int], np.ndarray]:
+    """(metric, cut-off) -> float64 [users], NaN of those without relevant items; ``ranked`` as in ``by_k``."""
+    hits = metrics.hits(ranked, relevance.indptr, relevance.indices)
+    found = {k: metrics.per_user(hits, np.maximum(relevance.count, 1), k) for k in ks}
+    counted = relevance.count > 0
+    return {(name, k): np.where(counted, of_user[name], np.nan) for name in names for k, of_user in found.items()}
+
+
 def values(ranked: np.ndarray, relevance: Relevance, metric: str, k: int) -> np.ndarray:
     """float64 [users]: ``metric``@``k`` of each user; NaN of those without relevant items."""
-    hits = metrics.hits(ranked, relevance.indptr, relevance.indices)
-    found = metrics.per_user(hits, np.maximum(relevance.count, 1), k)[metric]
-    return np.where(relevance.count > 0, found, np.nan)
+    return each(ranked, relevance, [metric], [k])[metric, k]
 
 
 def estimates(values: Mapping[Name, np.ndarray], rng: np.random.Generator) -> dict[Name, Estimate]:

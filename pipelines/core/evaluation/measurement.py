@@ -79,15 +79,15 @@ def measure(
     ``inputs``: step of the ablation -> how many inputs its ranker has.
     """
     n_items, cut_offs = len(bundle.item_ids), range(1, max(ks) + 1)
-    user_items = bundle.histories.matrix(np.ones(len(bundle.histories.item_idx), np.float32), n_items)
+    user_items = bundle.histories.support(n_items)
     models: dict[str, dict[int, dict[str, float]]] = {}
     curves: dict[tuple[str, str, int], np.ndarray] = {}
     for name, table in ranked.models.items():
         models[name] = comparison.by_k(table, relevant, n_items, cut_offs)
         for k, beyond in metrics.beyond(table, user_items, ks).items():
             models[name][k] |= beyond
-        for metric in CURVES:
-            curves |= {(name, metric, k): comparison.values(table, relevant, metric, k) for k in cut_offs}
+        each = comparison.each(table, relevant, CURVES, cut_offs)
+        curves |= {(name, metric, k): values for (metric, k), values in each.items()}
     of_users = {name: curves[name, "ndcg", headline] for name in ranked.models}
     window_days = bundle.manifest["params"]["split"]["window_days"]
     parts = [
@@ -99,7 +99,7 @@ def measure(
         comparison.estimates(curves, np.random.default_rng(seed)),
         comparison.verdicts(of_users, np.random.default_rng(seed)),
         [slices.measure(part, ranked.models, relevant, headline, np.random.default_rng(seed)) for part in parts],
-        _steps(bundle, ranked, relevant, inputs, headline, seed),
+        _steps(bundle, ranked, relevant, of_users, inputs, headline, seed),
         calibration.deciles(ranked.scores, ranked.hits),
         ks,
         headline,
@@ -110,14 +110,17 @@ def _steps(
     bundle: Bundle,
     ranked: Ranked,
     relevant: Relevance,
+    ndcg: Mapping[str, np.ndarray],
     inputs: Mapping[str, int],
     k: int,
     seed: int,
 ) -> dict[str, dict[str, float]]:
-    """From the best source to the model itself: each step's NDCG, and its gain over the one before."""
+    """From the best source to the model itself: each step's NDCG, and its gain over the one before.
+
+    ``ndcg``: model -> float64 [users], at ``k``.
+    """
     if not ranked.steps:
         return {}
-    ndcg = {name: comparison.values(table, relevant, "ndcg", k) for name, table in ranked.models.items()}
     best = max(bundle.manifest["sources"], key=lambda name: float(ndcg[name].mean()))
     steps = {f"best source: {best}": ndcg[best]}
     steps |= {name: comparison.values(table, relevant, "ndcg", k) for name, table in ranked.steps.items()}

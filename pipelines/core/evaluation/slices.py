@@ -111,9 +111,9 @@ def measure(
     if not counted.any():
         return Measured(part, 0, {})
     values = {
-        (name, metric): comparison.values(table, wanted, metric, k)[counted]
+        (name, metric): of_user[counted]
         for name, table in ranked.items()
-        for metric in METRICS
+        for (metric, _), of_user in comparison.each(table, wanted, METRICS, [k]).items()
     }
     found = comparison.estimates(values, rng)
     return Measured(part, int(counted.sum()), {m: {metric: found[m, metric] for metric in METRICS} for m in ranked})

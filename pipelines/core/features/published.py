@@ -67,11 +67,6 @@ class Published:
     views: Mapping[str, Record]
     services: Mapping[str, ServiceRecord]
 
-    @property
-    def retired_views(self) -> tuple[str, ...]:
-        """Views whose tables nothing reads any more."""
-        return tuple(sorted(name for name, record in self.views.items() if record.retired))
-
 
 def with_new(published: Published, declared: Declared, meanings: Meanings) -> Published:
     """The records with those of what is declared and wasn't recorded yet; no record is replaced."""

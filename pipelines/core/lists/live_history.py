@@ -1,5 +1,6 @@
 """A user's history with what came since the model's cut: live events, and what a request itself tells."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ class Recent:
     """float [n]; 0 doesn't count."""
 
 
+PAIRS: Final = "user_item_activity"
+"""What begins so is known of users only with items that they have had to do with."""
 _NONE: Final = np.zeros(0, bool)
 
 
@@ -59,3 +62,16 @@ def joined(history: Histories, recent: Recent, since_cut_days: float) -> Histori
         np.minimum.reduceat(age, first).astype(np.float32),
         np.add.reduceat(weight, first).astype(np.float32),
     )
+
+
+def known_since(features: Mapping[str, float | np.ndarray], n: int, repeats: bool) -> np.ndarray:
+    """bool [n]: candidates that the user has had to do with since the model's cut, and that may not come again.
+
+    ``features``: full name -> float64 [n], or one for all; NaN where nothing is known.
+    """
+    met = np.zeros(n, bool)
+    if not repeats:
+        for name, values in features.items():
+            if name.startswith(PAIRS):
+                met |= ~np.isnan(values)
+    return met

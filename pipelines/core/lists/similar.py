@@ -10,9 +10,8 @@ from typing import Final
 import numpy as np
 
 from pipelines.core.models.bundle import Bundle
+from pipelines.core.models.diversity import LISTED
 
-SOURCES: Final = ("item_item", "covisitation", "content")
-"""Sources whose arrays are items by items, in CSR."""
 OFFSET: Final = 60.0
 TITLE: Final = "title"
 """Where an item comes from that is called and sorted alike."""
@@ -36,7 +35,7 @@ class Neighbours:
 def of_item(bundle: Bundle, item: int) -> Neighbours:
     """All that the model's sources list for the item."""
     lists = []
-    for name in SOURCES:
+    for name in LISTED:
         if name in bundle.sources:
             arrays = bundle.sources[name]
             part = slice(int(arrays["indptr"][item]), int(arrays["indptr"][item + 1]))

@@ -41,6 +41,10 @@ class Histories:
         """CSR [B, ``n_items``] with ``values`` [m] in place of the interactions."""
         return csr_matrix((values, self.item_idx, self.indptr), shape=(self.users, n_items))
 
+    def support(self, n_items: int) -> csr_matrix:
+        """CSR float32 [B, ``n_items``]: 1 where there is an interaction."""
+        return self.matrix(np.ones(len(self.item_idx), np.float32), n_items)
+
     def recency(self, half_life_days: float) -> np.ndarray:
         """float32 [m]: 1 for what was done just now, halved with every ``half_life_days`` of age."""
         return np.exp2(-self.age_days / np.float32(half_life_days))

@@ -108,17 +108,23 @@ def gini(counts: np.ndarray) -> float:
 
 
 def ndcg_of(scores: np.ndarray, relevant: np.ndarray, user: np.ndarray, k: int) -> float:
-    """Mean ndcg@``k`` of users whose scored candidates are all there is; ties go to the earlier candidate.
+    """The mean of ``ndcg_of_each``."""
+    return float(ndcg_of_each(scores, relevant, user, k).mean())
 
-    ``scores``, ``relevant`` (bool) and ``user`` (int, from 0 without gaps): [n].
+
+def ndcg_of_each(scores: np.ndarray, relevant: np.ndarray, user: np.ndarray, k: int) -> np.ndarray:
+    """float64 [users with a relevant candidate]: ndcg@``k`` where the scored candidates are all there is.
+
+    ``scores``, ``relevant`` (bool) and ``user`` (int, from 0 without gaps): [n]. Ties go to the earlier candidate; NaN
+    is last.
     """
-    order = np.lexsort((np.arange(len(scores)), -scores, user))
+    order = np.lexsort((-scores, user))
     place = np.arange(len(order)) - np.searchsorted(user[order], user[order])
     first = place < k
     hits = np.zeros((int(user.max(initial=-1)) + 1, k), bool)
     hits[user[order][first], place[first]] = relevant[order][first]
     wanted = np.bincount(user, relevant).astype(int)
-    return float(per_user(hits[wanted > 0], wanted[wanted > 0], k)["ndcg"].mean())
+    return per_user(hits[wanted > 0], wanted[wanted > 0], k)["ndcg"]
 
 
 def _mean_of_lists(values: np.ndarray) -> float:

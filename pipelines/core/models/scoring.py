@@ -1,6 +1,6 @@
 """The one scoring path: candidates → ranker → best k. Evaluation and HTTP call these functions on the same bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,9 +14,6 @@ from pipelines.core.models.kernels import search as kernels
 from pipelines.core.models.ranking import OfItems
 from pipelines.core.models.search import Scorer, Seen
 from pipelines.core.models.sources import SOURCES
-
-__all__ = ["Candidates", "TopK", "candidates", "mask_seen", "rank", "top_k"]
-
 
 FILLING: Final = "popularity"
 """The source that fills up where filters leave too few."""
@@ -37,6 +34,12 @@ def candidates(bundle: Bundle, histories: Histories, n_per_source: int, also: Se
         user, item = np.repeat(np.arange(histories.users), len(also)), np.tile(also, histories.users)
         proposed.append((user * len(bundle.item_ids) + item)[~seen.among(user, item)])
     return _described(bundle, histories, scorers, kernels.distinct(np.concatenate(proposed)))
+
+
+def batches(n_users: int) -> Iterator[slice]:
+    """Users by position, ``USERS_AT_ONCE`` at a time."""
+    for start in range(0, n_users, USERS_AT_ONCE):
+        yield slice(start, min(start + USERS_AT_ONCE, n_users))
 
 
 def best_of(

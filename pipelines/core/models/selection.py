@@ -119,13 +119,7 @@ def alone(source: str, names: Sequence[str]) -> Ranker:
 def ndcg(scores: np.ndarray, rows: Rows) -> np.ndarray:
     """float64 [groups with a positive row]: NDCG@K of the rows in the order of ``scores`` [n]; NaN is last."""
     _, user = np.unique(rows.group, return_inverse=True)
-    order = np.lexsort((-scores, user))  # NaN sorts last
-    place = np.arange(len(order)) - np.searchsorted(user[order], user[order])
-    first = place < K
-    hits = np.zeros((int(user.max(initial=-1)) + 1, K), bool)
-    hits[user[order][first], place[first]] = rows.labels[order][first] > 0
-    wanted = np.bincount(user, rows.labels > 0).astype(int)
-    return metrics.per_user(hits[wanted > 0], wanted[wanted > 0], K)["ndcg"]
+    return metrics.ndcg_of_each(scores, rows.labels > 0, user, K)
 
 
 def _users(rows: Rows) -> int:

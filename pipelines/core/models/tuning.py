@@ -103,10 +103,10 @@ def of_source(
         alone = past if share else Past(past.interactions, past.at, past.catalogue, past.seed)
         fitted = SOURCES[name].fit(alone, **{**options, **settings})
         ranked = np.full((len(users), K), -1, np.int32)
-        for start in range(0, len(users), scoring.USERS_AT_ONCE):
-            batch = histories.take(np.arange(start, min(start + scoring.USERS_AT_ONCE, len(users))))
+        for part in scoring.batches(len(users)):
+            batch = histories.take(np.arange(part.start, part.stop))
             row, item, place = scoring.best_of(SOURCES[name].scorer(fitted, batch), batch, K, past.n_items, repeat)
-            ranked[start + row, place] = item
+            ranked[part.start + row, place] = item
         hits = metrics.hits(ranked, gains.indptr, gains.indices)
         return float(metrics.per_user(hits, np.diff(gains.indptr), K)["ndcg"].mean())
 

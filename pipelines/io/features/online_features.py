@@ -89,7 +89,15 @@ class OnlineFeatures:
 
     def request(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
         """All that a recommendation needs, in one round trip: the user, the user with each item, in each category."""
-        user = self._reads(USER, {Col.USER_ID: [user_id]})
+        return self._asked(self._reads(USER, {Col.USER_ID: [user_id]}), user_id, item_ids, categories)
+
+    def pairs(self, user_id: str, item_ids: Sequence[str], categories: Sequence[str]) -> UserFeatures:
+        """As ``request``, without what is known of the user alone."""
+        return self._asked([], user_id, item_ids, categories)
+
+    def _asked(
+        self, user: Sequence[Read], user_id: str, item_ids: Sequence[str], categories: Sequence[str]
+    ) -> UserFeatures:
         pairs = self._reads(USER_ITEM, {Col.USER_ID: [user_id] * len(item_ids), Col.ITEM_ID: list(item_ids)})
         affinity = {Col.USER_ID: [user_id] * len(categories), Col.CATEGORY: list(categories)}
         of_categories = self._reads(USER_CATEGORY, affinity)

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from pipelines.core.errors import ConfigError
 from pipelines.core.evaluation.experiment import Arm, Experiment, Plan, Shadow
+from pipelines.io import files
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class PlanFile:
             ConfigError: it can't be read or means nothing.
         """
         self._path = path
-        self._read = self._stamp()
+        self._read = files.stamp(self._path)
         self.plan = load(path) if path else Plan()
         self.error: str | None = None
 
@@ -124,7 +125,7 @@ class PlanFile:
         return self.plan.models
 
     def _follow(self) -> None:
-        stamp = self._stamp()
+        stamp = files.stamp(self._path)
         if self._path is None or stamp == self._read:
             return
         self._read = stamp
@@ -134,11 +135,3 @@ class PlanFile:
         except ConfigError as error:
             self.error = str(error)
             log.warning("the experiments stay as they were: %s", error)
-
-    def _stamp(self) -> tuple[int, ...]:
-        """What is different once the file was written again."""
-        try:
-            found = self._path.stat() if self._path else None
-        except OSError:
-            return ()
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else ()

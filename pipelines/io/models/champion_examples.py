@@ -59,9 +59,8 @@ def examples(settings: Settings, bundle: Bundle, user_ids: np.ndarray) -> Iterat
     store, read = feast_store.open_store(settings), reads(service)
     catalogue = Catalogue.of(bundle.item_ids, known_items.known_at(settings.root, cut))
     categories = np.array([name or NO_CATEGORY for name in catalogue.category], object)
-    size = scoring.USERS_AT_ONCE
-    for start in range(0, len(user_ids), size):
-        users = user_ids[start : start + size]
+    for part in scoring.batches(len(user_ids)):
+        users = user_ids[part]
         histories = bundle.histories.take(positions(bundle.user_ids, users))
         candidates = scoring.candidates(bundle, histories, manifest["params"]["candidates"]["per_source"])
         table = labels.to_table(
@@ -72,7 +71,7 @@ def examples(settings: Settings, bundle: Bundle, user_ids: np.ndarray) -> Iterat
             item_ids=bundle.item_ids,
             categories=categories,
             cut=cut,
-            first_group=start,
+            first_group=part.start,
         )
         features = feast_store.historical(store, service, table.select([*read.keys, Col.EVENT_TIMESTAMP]))
         for name in read.required:

@@ -62,13 +62,12 @@ def offline(store: FeatureStore, service: str, sample: pa.Table) -> Inputs:
     return _inputs(service, features, sample[Col.EVENT_TIMESTAMP][0].as_py())
 
 
-def online(store: FeatureStore, service: str, sample: pa.Table) -> Inputs:
+def online(reader: OnlineFeatures, service: str, sample: pa.Table) -> Inputs:
     """The inputs that the service reads of the sample now, from Redis.
 
     Raises:
         ServiceError: Redis doesn't answer.
     """
-    reader = OnlineFeatures(store, service)
     columns = [sample[name].to_pylist() for name in (Col.USER_ID, Col.ITEM_ID, Col.CATEGORY)]
     answers = [reader.request(user, [item], [category]) for user, item, category in zip(*columns, strict=True)]
     rows = [{**a.user, **{n: v[0] for n, v in {**a.items, **a.categories}.items()}} for a in answers]

@@ -50,9 +50,7 @@ class Recommender:
         users = model_input["user_id"].astype(str).tolist()
         wanted = model_input["k"].fillna(DEFAULT_K).astype(int).tolist() if "k" in model_input else None
         wanted = wanted or [DEFAULT_K] * len(users)
-        size = scoring.USERS_AT_ONCE
-        starts = range(0, len(users), size)
-        parts = [self._batch(users[start : start + size], wanted[start : start + size]) for start in starts]
+        parts = [self._batch(users[part], wanted[part]) for part in scoring.batches(len(users))]
         columns = ("user_id", "item_id", "rank", "score")
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipelines.core.columns import Col
 from pipelines.core.lists.arrangement import SPREAD, Arrangement, arranged
+from pipelines.core.lists.live_history import known_since
 from pipelines.core.models import scoring
 from pipelines.core.models.bundle import Bundle
 from pipelines.core.models.candidates import Candidates, TopK
@@ -30,8 +31,6 @@ SCHEMA: Final = pa.schema(
 )
 """``rank`` counts from 1; ``source`` is the candidate source that ranked the item best."""
 NO_RULES: Final = Active()
-PAIR_FEATURES: Final = "user_item_activity"
-"""What begins so is known of users only with items that they have had to do with."""
 
 
 def read(settings: Settings, bundle: Bundle) -> Known:
@@ -59,8 +58,7 @@ class UserLists:
 
         Batches are worked out on all processors; ``done`` is told the users of each.
         """
-        size = scoring.USERS_AT_ONCE
-        parts = [user_ids[start : start + size] for start in range(0, len(user_ids), size)]
+        parts = [user_ids[part] for part in scoring.batches(len(user_ids))]
         tables = parallel.ordered(partial(self._table, users, k) for users in parts)  # scoring runs without the GIL
         for users, table in zip(parts, tables, strict=True):
             yield table
@@ -127,10 +125,6 @@ class UserLists:
 
     def _keep(self, proposed: Candidates, features: Mapping[str, float | np.ndarray]) -> np.ndarray:
         """bool [n]: may be shown, and nothing that the user has come to have since the model was made."""
-        keep: np.ndarray = self._open[proposed.item_idx]
-        if self._known.bundle.repeats:
-            return keep
-        for name, values in features.items():
-            if name.startswith(PAIR_FEATURES):
-                keep = keep & np.isnan(values)
+        met = known_since(features, len(proposed.item_idx), self._known.bundle.repeats)
+        keep: np.ndarray = self._open[proposed.item_idx] & ~met
         return keep

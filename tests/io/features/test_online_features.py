@@ -155,3 +155,10 @@ def test_online_without_redis_is_a_service_error(store: feast_store.FeatureStore
     store._get_provider().online_store._client = None
     with pytest.raises(ServiceError, match="Redis"):
         online.user("u0")
+
+
+def test_pairs_are_the_request_without_the_user_alone(store: feast_store.FeatureStore) -> None:
+    online, items = OnlineFeatures(store, "ranker_v2"), [f"i{n}" for n in range(4)]
+    whole, pairs = online.request("u2", items, ["", "c"]), online.pairs("u2", items, ["", "c"])
+    assert whole.user and not pairs.user
+    np.testing.assert_equal((pairs.items, pairs.categories), (whole.items, whole.categories))

@@ -36,7 +36,7 @@ class Training:
     def of(cls, past: Interactions, cut: float) -> "Training":
         """All that is before the cut, as ``past`` is."""
         all_users = histories.of_log(past, cut)
-        return cls(all_users, all_users.matrix(np.ones(len(all_users.item_idx), np.float32), len(past.item_ids)))
+        return cls(all_users, all_users.support(len(past.item_ids)))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def fit(past: Past, *, factors: int, unobserved: float, ridge: float, iterations
     [f, f], w times the inner products of the fold factors, and ``damping`` [2], λ·d of a user with nothing and what
     each item of its history adds.
     """
-    users_items = _support(past.histories, past.n_items)
+    users_items = past.histories.support(past.n_items)
     items_users = users_items.T.tocsr()
     ridge *= largest_singular_value(users_items)
     of_users, of_items = (_damping(rows, unobserved, ridge) for rows in (users_items, items_users))
@@ -61,10 +61,6 @@ def fit(past: Past, *, factors: int, unobserved: float, ridge: float, iterations
 def scorer(arrays: Any, histories: Histories) -> FactorScorer:
     """Nothing is said to users without a history."""
     return FactorScorer(_folded(arrays, histories), np.diff(histories.indptr) > 0, arrays)
-
-
-def _support(histories: Histories, n_items: int) -> csr_matrix:
-    return histories.matrix(np.ones(len(histories.item_idx), np.float32), n_items)
 
 
 def _gram(factors: np.ndarray, unobserved: float) -> np.ndarray:

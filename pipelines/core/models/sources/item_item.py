@@ -51,7 +51,7 @@ def fit(past: Past, *, neighbours: int, ridge: float, half_life_days: float) -> 
     """
     known = _newest(past.histories, NEWEST)
     graph = _graph(known, past.n_items, neighbours, half_life_days)
-    weights = _weights(graph, ridge * largest_singular_value(_support(known, past.n_items)) ** 2)
+    weights = _weights(graph, ridge * largest_singular_value(known.support(past.n_items)) ** 2)
     target, place = np.nonzero(graph.near[:-1] < past.n_items)
     cells = (weights[target, place], (graph.near[target, place], target))
     return stored(csr_matrix(cells, shape=(past.n_items, past.n_items)))
@@ -62,10 +62,6 @@ def scorer(arrays: Any, histories: Histories) -> Sparse:
     return propagated(histories.indptr, histories.item_idx, np.ones(len(histories.item_idx)), arrays)
 
 
-def _support(histories: Histories, n_items: int) -> csr_matrix:
-    return histories.matrix(np.ones(len(histories.item_idx), np.float32), n_items)
-
-
 def _newest(histories: Histories, n: int) -> Histories:
     kept = among_largest(histories.indptr, -histories.age_days, n)
     indptr = np.append(0, np.cumsum(kept))[histories.indptr]
@@ -74,7 +70,7 @@ def _newest(histories: Histories, n: int) -> Histories:
 
 def _graph(histories: Histories, n_items: int, n: int, half_life_days: float) -> _Graph:
     """Count the pairs of items by runs of rows, and keep the best ``n`` of each."""
-    support = _support(histories, n_items).astype(np.complex64)
+    support = histories.support(n_items).astype(np.complex64)
     # one product counts both: the users of a pair in the real part, how lately they met the row's item in the other
     recent = histories.matrix((1.0 + 1j * histories.recency(half_life_days)).astype(np.complex64), n_items).T.tocsr()
     users = np.append(np.bincount(histories.item_idx, minlength=n_items), 0).astype(np.float32)
